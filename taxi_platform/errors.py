@@ -1,0 +1,85 @@
+"""What can go wrong, as one tree. A message says what happened, whether a rerun helps, and what to do.
+
+    dagster.Failure
+      TaxiError
+        PermanentError          the same run would fail again: never retried
+          NotPublished          the source does not have that month
+          BadFile               a file is not what it should be; names the line and the column where there is one
+          NotStaged             an asset is asked for before the one it is made from
+          ForeignTable          a table of our name that is not ours
+          BadSetting            a setting is missing or cannot be used
+        TransientError          a rerun may succeed: retried with backoff
+          SourceUnavailable     the source does not answer, or breaks off
+          TableBusy             somebody's open transaction holds up an exchange
+
+They are Dagster failures, so that one raised anywhere in an asset, an IO manager or a resource ends the step with its
+own words and is retried or not as its class says. No message may carry a secret.
+"""
+
+import dagster as dg
+
+
+class TaxiError(dg.Failure):
+    """Base of all errors that the platform raises on purpose."""
+
+    retriable = False
+
+    def __init__(self, what: str, remedy: str) -> None:
+        """`what` happened; `remedy`: what to do, starting with whether a rerun helps."""
+        self.what = what
+        self.remedy = remedy
+        super().__init__(description=f"{what}\n{remedy}", allow_retries=self.retriable)
+
+    def __str__(self) -> str:
+        return f"{self.what}\n{self.remedy}"
+
+
+class PermanentError(TaxiError):
+    """The same run would fail again."""
+
+
+class TransientError(TaxiError):
+    """A rerun may succeed."""
+
+    retriable = True
+
+
+class NotPublished(PermanentError):
+    """The source does not have that month."""
+
+
+class BadFile(PermanentError):
+    """A file is not what it should be. `line` counts from 1, the header's line."""
+
+    def __init__(
+        self, what: str, remedy: str, *, filename: str, line: int | None = None, column: str | None = None
+    ) -> None:
+        self.filename = filename
+        self.line = line
+        self.column = column
+        where = filename
+        if line is not None:
+            where += f", line {line}"
+        if column is not None:
+            where += f", column {column}"
+        super().__init__(f"{where}: {what}", remedy)
+
+
+class NotStaged(PermanentError):
+    """An asset is asked for before the one it is made from."""
+
+
+class ForeignTable(PermanentError):
+    """A table of our name that is not ours."""
+
+
+class BadSetting(PermanentError):
+    """A setting is missing or cannot be used."""
+
+
+class SourceUnavailable(TransientError):
+    """The source does not answer, or breaks off."""
+
+
+class TableBusy(TransientError):
+    """Somebody's open transaction holds up an exchange."""

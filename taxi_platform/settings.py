@@ -1,0 +1,38 @@
+"""The settings: read from the environment or from `.env` in the working directory when asked for, never at import.
+
+Not here: defaults of single resources (timeouts, attempts); those are fields of the resources.
+"""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PUBLIC_MIRROR = "https://github.com/DataTalksClub/nyc-tlc-data/releases/download"
+
+
+class Settings(BaseSettings):
+    """One reading of the settings. Each field's alias is the variable's name; README and .env.example list them."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
+
+    home: Path = Field(Path(".taxi"), validation_alias="TAXI_HOME")
+    source_url: str = Field(PUBLIC_MIRROR, validation_alias="TAXI_SOURCE_URL")
+    parquet_url: str = Field("https://d37ci6vzurychx.cloudfront.net/trip-data", validation_alias="TAXI_PARQUET_URL")
+    products_url: str = Field("https://dummyjson.com/products", validation_alias="TAXI_PRODUCTS_URL")
+    docker_hub_url: str = Field("https://hub.docker.com/v2", validation_alias="TAXI_DOCKER_HUB_URL")
+    github_api_url: str = Field("https://api.github.com", validation_alias="TAXI_GITHUB_API_URL")
+    postgres_url: SecretStr | None = Field(None, validation_alias="TAXI_POSTGRES_URL")
+    gcp_project: str | None = Field(None, validation_alias="GCP_PROJECT_ID")
+    gcp_location: str = Field("us-central1", validation_alias="GCP_LOCATION")
+    gcp_bucket: str | None = Field(None, validation_alias="GCP_BUCKET_NAME")
+    gcp_dataset: str = Field("zoomcamp", validation_alias="GCP_DATASET")
+    gcp_creds: SecretStr | None = Field(None, validation_alias="GCP_CREDS")
+    storage_emulator: str | None = Field(None, validation_alias="STORAGE_EMULATOR_HOST")
+    bigquery_emulator: str | None = Field(None, validation_alias="BIGQUERY_EMULATOR_HOST")
+    alert_webhook: SecretStr | None = Field(None, validation_alias="TAXI_ALERT_WEBHOOK")
+
+    @property
+    def home_folder(self) -> Path:
+        """TAXI_HOME as an absolute path."""
+        return self.home.expanduser().absolute()
