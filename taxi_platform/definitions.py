@@ -5,9 +5,12 @@ from typing import Any
 import dagster as dg
 
 from taxi_platform import checks
-from taxi_platform.assets import postgres, source
+from taxi_platform.assets import gcp, postgres, source
+from taxi_platform.io_managers.bigquery import ExternalTables, MergedTables, MonthlyTables
+from taxi_platform.io_managers.gcs import LakeObjects
 from taxi_platform.io_managers.postgres import PostgresStagingTables, PostgresTripTables
 from taxi_platform.io_managers.raw_files import RawFiles
+from taxi_platform.resources.gcp import GoogleBigQuery, GoogleStorage
 from taxi_platform.resources.mirror import Mirror
 from taxi_platform.resources.postgres import Postgres
 
@@ -19,8 +22,10 @@ def build_defs(**resources: Any) -> dg.Definitions:
     """
     server = resources.get("postgres") or Postgres()
     mirror = resources.get("mirror") or Mirror()
+    gcs = resources.get("gcs") or GoogleStorage()
+    bigquery = resources.get("bigquery") or GoogleBigQuery()
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([source, postgres]),
+        assets=dg.load_assets_from_modules([source, postgres, gcp]),
         asset_checks=dg.load_asset_checks_from_modules([checks]),
         resources={
             "mirror": mirror,
@@ -28,6 +33,12 @@ def build_defs(**resources: Any) -> dg.Definitions:
             "raw_files": RawFiles(mirror=mirror),
             "postgres_staging_tables": PostgresStagingTables(postgres=server),
             "postgres_trip_tables": PostgresTripTables(postgres=server),
+            "gcs": gcs,
+            "bigquery": bigquery,
+            "lake_objects": LakeObjects(gcs=gcs),
+            "bigquery_external_tables": ExternalTables(gcs=gcs, bigquery=bigquery),
+            "bigquery_monthly_tables": MonthlyTables(gcs=gcs, bigquery=bigquery),
+            "bigquery_merged_tables": MergedTables(bigquery=bigquery),
             **resources,
         },
         # A run has a process of its own already; one more for each step costs more than a small month does.
