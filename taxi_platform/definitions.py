@@ -18,7 +18,7 @@ from taxi_platform.resources.postgres import Postgres
 def build_defs(**resources: Any) -> dg.Definitions:
     """The definitions, with other resources in place of those of the same key.
 
-    The graph is the same everywhere. IO managers are made on the `mirror` and the `postgres` that are given.
+    The graph is the same everywhere. IO managers are made on the resources that are given.
     """
     server = resources.get("postgres") or Postgres()
     mirror = resources.get("mirror") or Mirror()

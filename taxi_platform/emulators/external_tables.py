@@ -48,7 +48,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: ExternalTables  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class's names
+    def do_GET(self) -> None:
         status, kind, content = self._ask(self.command, self.path, self._body())
         known = self.server.configurations.get(self.path.partition("?")[0])
         if known and status == 200:
@@ -56,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
             content = json.dumps(json.loads(content) | external).encode()
         self._answer(status, kind, content)
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         body = self._body()
         if _TABLES.match(self.path) and "externalDataConfiguration" in (table := json.loads(body)):
             self._make_external(table)
@@ -65,7 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = _with_parameters(json.loads(body))
         self._answer(*self._ask(self.command, self.path, body))
 
-    def do_DELETE(self) -> None:  # noqa: N802
+    def do_DELETE(self) -> None:
         self.server.configurations.pop(self.path.partition("?")[0], None)
         self._answer(*self._ask(self.command, self.path, self._body()))
 
@@ -123,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+    def log_message(self, format: str, *args: Any) -> None:
         pass
 
 

@@ -15,10 +15,11 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from taxi_platform.errors import BadSetting, GoogleRefused, GoogleUnavailable, MissingRight
 
-CONNECT_SECONDS = 5
+LOOK_SECONDS = 15
+"""For the answer to a request that looks at something or names it."""
+
 ANSWER_SECONDS = 60
-TIMEOUT = (CONNECT_SECONDS, ANSWER_SECONDS)
-"""Of every request: to be connected, and for each wait for bytes."""
+"""For the answer to a request that sends something or runs a statement."""
 
 CONNECTION_ATTEMPTS = 3
 """A connection that is refused will hardly be accepted later: Google's own default is ten minutes of trying."""
@@ -60,6 +61,8 @@ def patience(seconds: float) -> Retry:
         nonlocal connections
         if isinstance(error, _CONNECTION):
             connections += 1
+            if isinstance(error, requests.ConnectTimeout):
+                return False
             return connections < CONNECTION_ATTEMPTS
         return is_transient(error)
 

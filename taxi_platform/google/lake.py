@@ -14,7 +14,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud import storage
 
 from taxi_platform.errors import GoogleUnavailable, NotStaged
-from taxi_platform.google.answers import TIMEOUT, patience
+from taxi_platform.google.answers import ANSWER_SECONDS, LOOK_SECONDS, patience
 from taxi_platform.partitions import TripMonth
 from taxi_platform.source import RawFile, columns_of
 from taxi_platform.trips import Column
@@ -64,7 +64,7 @@ def console_url(bucket: str, month: TripMonth) -> str:
 def find(bucket: storage.Bucket, month: TripMonth, *, seconds: float) -> LakeObject | None:
     """The month's object, or None when there is none that was put there with its facts."""
     blob = _look(bucket, month, seconds)
-    return _described(blob, bucket.name, month) if blob else None
+    return _described(blob, bucket, month) if blob else None
 
 
 def put(bucket: storage.Bucket, file: RawFile, *, seconds: float) -> tuple[LakeObject, bool]:
@@ -81,19 +81,19 @@ def put(bucket: storage.Bucket, file: RawFile, *, seconds: float) -> tuple[LakeO
     elif there and there.metadata != _facts(file):
         # The same bytes, put there by somebody else.
         there.metadata = _facts(file)
-        there.patch(timeout=TIMEOUT, retry=patience(seconds))
+        there.patch(timeout=LOOK_SECONDS, retry=patience(seconds))
     now = _look(bucket, file.month, seconds)
-    found = _described(now, bucket.name, file.month) if now and checksums.fit(now) else None
+    found = _described(now, bucket, file.month) if now and checksums.fit(now) else None
     if found is None:
         raise GoogleUnavailable(
-            f"{object_uri(bucket.name, file.month)} is not the file that was sent: another size or checksum.",
+            f"{object_uri(str(bucket.name), file.month)} is not the file that was sent: another size or checksum.",
             "A rerun helps: it sends the file again. Nothing was made from the object.",
         )
     return found, sent
 
 
 def _look(bucket: storage.Bucket, month: TripMonth, seconds: float) -> storage.Blob | None:
-    return bucket.get_blob(object_name(month), timeout=TIMEOUT, retry=patience(seconds))
+    return bucket.get_blob(object_name(month), timeout=LOOK_SECONDS, retry=patience(seconds))
 
 
 def _send(bucket: storage.Bucket, file: RawFile, there: storage.Blob | None, seconds: float) -> None:
@@ -106,7 +106,7 @@ def _send(bucket: storage.Bucket, file: RawFile, there: storage.Blob | None, sec
             checksum="crc32c",
             # Also makes it safe to send a request again whose answer was lost.
             if_generation_match=there.generation if there else 0,
-            timeout=TIMEOUT,
+            timeout=ANSWER_SECONDS,
             retry=patience(seconds),
         )
     except PreconditionFailed:
@@ -122,12 +122,12 @@ def _facts(file: RawFile) -> dict[str, str]:
     return {"sha256": file.sha256, "rows": str(file.rows), "header": json.dumps(file.header)}
 
 
-def _described(blob: storage.Blob, bucket: str, month: TripMonth) -> LakeObject | None:
+def _described(blob: storage.Blob, bucket: storage.Bucket, month: TripMonth) -> LakeObject | None:
     facts = blob.metadata or {}
     try:
         return LakeObject(
             month=month,
-            uri=object_uri(bucket, month),
+            uri=object_uri(str(bucket.name), month),
             generation=int(blob.generation or 0),
             size=int(blob.size or 0),
             md5=blob.md5_hash or "",

@@ -34,7 +34,7 @@ def check_project(name: str) -> str:
     if not _PROJECT.fullmatch(name):
         raise BadSetting(
             f"GCP_PROJECT_ID is not a project's id: {name!r}",
-            "A rerun does not help. The id has lower case letters, digits and hyphens; the console's start page shows it.",
+            "A rerun does not help. The id has lower case letters, digits and hyphens; the console shows it.",
         )
     return name
 
@@ -152,7 +152,8 @@ def on_days(column: Column, days: Iterable[date], *, undated: bool) -> Sql:
     """The condition that a time lies on one of these days, as constants; `undated` also lets nulls in."""
     at = column_sql(column)
     conditions = [
-        f"{at} BETWEEN TIMESTAMP '{first.isoformat()} 00:00:00+00' AND TIMESTAMP '{last.isoformat()} 23:59:59.999999+00'"
+        f"{at} BETWEEN TIMESTAMP '{first.isoformat()} 00:00:00+00' "
+        f"AND TIMESTAMP '{last.isoformat()} 23:59:59.999999+00'"
         for first, last in _stretches(days)
     ]
     if undated:

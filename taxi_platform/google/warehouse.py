@@ -13,7 +13,7 @@ from google.api_core.exceptions import GoogleAPICallError, NotFound
 from google.cloud import bigquery
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from taxi_platform.google.answers import TIMEOUT, is_transient, patience
+from taxi_platform.google.answers import ANSWER_SECONDS, LOOK_SECONDS, is_transient, patience
 from taxi_platform.google.tables import Sql, TableName
 from taxi_platform.partitions import TripMonth
 
@@ -65,7 +65,7 @@ class Warehouse:
     def name(self, table: str) -> TableName:
         return TableName(self.project, self.dataset, table)
 
-    def run(self, statement: Sql, labels: Mapping[str, str], **values: Value) -> list[Mapping[str, Any]]:
+    def run(self, statement: Sql, labels: Mapping[str, str], **values: Value) -> list[dict[str, Any]]:
         """Runs a statement to its end, with its values as query parameters; its rows.
 
         A job that fails for a reason that passes is run again: every statement here may be repeated.
@@ -78,9 +78,7 @@ class Warehouse:
         )
         return attempts(self._run_once, statement, labels, values)
 
-    def _run_once(
-        self, statement: Sql, labels: Mapping[str, str], values: Mapping[str, Value]
-    ) -> list[Mapping[str, Any]]:
+    def _run_once(self, statement: Sql, labels: Mapping[str, str], values: Mapping[str, Value]) -> list[dict[str, Any]]:
         config = bigquery.QueryJobConfig(
             query_parameters=[_parameter(name, value) for name, value in values.items()],
             labels=dict(labels),
@@ -89,7 +87,7 @@ class Warehouse:
             job_timeout_ms=JOB_SECONDS * 1000,
         )
         job = self.client.query(
-            statement, job_config=config, retry=patience(self.patience_seconds), job_retry=None, timeout=TIMEOUT
+            statement, job_config=config, retry=patience(self.patience_seconds), job_retry=None, timeout=ANSWER_SECONDS
         )
         rows = job.result(retry=patience(self.patience_seconds), job_retry=None, timeout=JOB_SECONDS)
         found = [dict(row) for row in rows]
@@ -105,27 +103,29 @@ class Warehouse:
         """A script's own statistics do not count rows; those of its statements do."""
         if not job.num_child_jobs:
             return 0
-        children = self.client.list_jobs(parent_job=job, retry=patience(self.patience_seconds), timeout=TIMEOUT)
+        children = self.client.list_jobs(parent_job=job, retry=patience(self.patience_seconds), timeout=LOOK_SECONDS)
         return sum(getattr(child, "num_dml_affected_rows", None) or 0 for child in children)
 
     def table(self, name: TableName) -> bigquery.Table | None:
         """The table as it stands now, or None."""
         try:
-            return self.client.get_table(str(name), retry=patience(self.patience_seconds), timeout=TIMEOUT)
+            return self.client.get_table(str(name), retry=patience(self.patience_seconds), timeout=LOOK_SECONDS)
         except NotFound:
             return None
 
     def create(self, table: bigquery.Table) -> None:
         """Makes a table; leaves one of that name alone."""
-        self.client.create_table(table, exists_ok=True, retry=patience(self.patience_seconds), timeout=TIMEOUT)
+        self.client.create_table(table, exists_ok=True, retry=patience(self.patience_seconds), timeout=LOOK_SECONDS)
 
     def describe(self, table: bigquery.Table, fields: Sequence[str]) -> bigquery.Table:
         """Writes these properties of a table, unless somebody changed it since it was looked at."""
-        return self.client.update_table(table, fields, retry=patience(self.patience_seconds), timeout=TIMEOUT)
+        return self.client.update_table(table, fields, retry=patience(self.patience_seconds), timeout=LOOK_SECONDS)
 
     def drop(self, name: TableName) -> None:
         """Drops a table, if it is there."""
-        self.client.delete_table(str(name), not_found_ok=True, retry=patience(self.patience_seconds), timeout=TIMEOUT)
+        self.client.delete_table(
+            str(name), not_found_ok=True, retry=patience(self.patience_seconds), timeout=LOOK_SECONDS
+        )
 
     def console_url(self, name: TableName) -> str:
         return (

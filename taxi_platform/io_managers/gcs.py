@@ -36,7 +36,7 @@ class LakeObjects(dg.ConfigurableIOManager):
                 "md5": found.md5,
                 "sha256": found.sha256,
                 "sent": sent,
-                "console": dg.MetadataValue.url(console_url(bucket.name, found.month)),
+                "console": dg.MetadataValue.url(console_url(self.gcs.bucket_name, found.month)),
                 "seconds": round(seconds, 3),
             }
         )
@@ -47,7 +47,7 @@ class LakeObjects(dg.ConfigurableIOManager):
             found = find(bucket, month, seconds=self.gcs.patience)
         if found is None:
             raise NotStaged(
-                f"{object_uri(bucket.name, month)} is not there, or was not put there by gcs_csv.",
+                f"{object_uri(self.gcs.bucket_name, month)} is not there, or was not put there by gcs_csv.",
                 "A rerun of this asset alone does not help: materialize it with what it is made from, "
                 f"--select '+bigquery_tripdata' --partition '{month}'.",
             )

@@ -19,7 +19,7 @@ from google.cloud import bigquery, storage
 from google.oauth2 import service_account
 
 from taxi_platform.errors import BadSetting, MissingRight
-from taxi_platform.google.answers import TIMEOUT, patience, told_plainly
+from taxi_platform.google.answers import LOOK_SECONDS, patience, told_plainly
 from taxi_platform.google.tables import check_dataset, check_project
 from taxi_platform.google.warehouse import Warehouse
 from taxi_platform.settings import Settings
@@ -95,24 +95,26 @@ class GoogleStorage(GCSResource):
 
         Raises MissingRight, before anything is sent, when the account may not write to it.
         """
-        location = _location(self.location)
+        location, name = _location(self.location), self.bucket_name
         with self.lake("looked for the bucket") as bucket:
             client = bucket.client
             try:
-                found = client.lookup_bucket(bucket.name, timeout=TIMEOUT, retry=patience(self.patience))
+                found = client.lookup_bucket(name, timeout=LOOK_SECONDS, retry=patience(self.patience))
                 made = found is None
                 if made:
                     bucket.iam_configuration.uniform_bucket_level_access_enabled = True
                     found = client.create_bucket(
-                        bucket, location=location, timeout=TIMEOUT, retry=patience(self.patience)
+                        bucket, location=location, timeout=LOOK_SECONDS, retry=patience(self.patience)
                     )
             except (Conflict, Forbidden) as error:
-                raise _not_our_bucket(bucket.name) from error
-            allowed = found.test_iam_permissions(list(NEEDED_ON_BUCKET), timeout=TIMEOUT, retry=patience(self.patience))
+                raise _not_our_bucket(name) from error
+            allowed = found.test_iam_permissions(
+                list(NEEDED_ON_BUCKET), timeout=LOOK_SECONDS, retry=patience(self.patience)
+            )
         missing = [right for right in NEEDED_ON_BUCKET if right not in allowed]
         if missing:
             raise MissingRight(
-                f"The account may not use the bucket {found.name} as the lake; it lacks {', '.join(missing)}.",
+                f"The account may not use the bucket {name} as the lake; it lacks {', '.join(missing)}.",
                 f"A rerun does not help. Grant it {STORAGE_RIGHTS}.",
             )
         return found, made
@@ -178,14 +180,14 @@ class GoogleBigQuery(BigQueryResource):
             client, retry = there.client, patience(self.patience)
             made = False
             try:
-                found = client.get_dataset(wanted, retry=retry, timeout=TIMEOUT)
+                found = client.get_dataset(wanted, retry=retry, timeout=LOOK_SECONDS)
             except NotFound:
                 made = True
                 dataset = bigquery.Dataset(wanted)
                 dataset.location = there.location
                 dataset.description = "New York's taxi trips."
-                client.create_dataset(dataset, exists_ok=True, retry=patience(self.patience), timeout=TIMEOUT)
-                found = client.get_dataset(wanted, retry=patience(self.patience), timeout=TIMEOUT)
+                client.create_dataset(dataset, exists_ok=True, retry=patience(self.patience), timeout=LOOK_SECONDS)
+                found = client.get_dataset(wanted, retry=patience(self.patience), timeout=LOOK_SECONDS)
             _same_place(found, there.location)
             # Costs nothing, and says now whether jobs may be run, instead of after an upload.
             client.query(
@@ -193,7 +195,7 @@ class GoogleBigQuery(BigQueryResource):
                 job_config=bigquery.QueryJobConfig(dry_run=True, use_query_cache=False),
                 retry=patience(self.patience),
                 job_retry=None,
-                timeout=TIMEOUT,
+                timeout=LOOK_SECONDS,
             )
         return found, made
 
@@ -218,8 +220,8 @@ def find_credentials(*, anonymous: bool = False) -> Credentials:
         # The cause may quote the key, so it is left out.
         raise BadSetting(
             "GCP_CREDS is neither a service account's key in JSON nor the path to one.",
-            "A rerun does not help. Set it to the whole JSON text, from { to }, in one line, or to the file's path; the "
-            "key is made in the console under IAM & Admin, Service Accounts, Keys.",
+            "A rerun does not help. Set it to the whole JSON text, from { to }, in one line, or to the file's path; "
+            "the key is made in the console under IAM & Admin, Service Accounts, Keys.",
         ) from None
 
 
