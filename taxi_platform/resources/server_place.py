@@ -255,14 +255,18 @@ def _programs_for(account: Account, mark: str | None) -> Path:
     copy = copies / version
     if not copy.exists():
         unfinished = copies / f"{version}.{secrets.token_hex(4)}"
-        shutil.copytree(programs.parent, unfinished, symlinks=True)
+        # The programs find their libraries in a folder beside the package, so both keep their places.
+        package = programs.parents[1]
+        for part in (programs.parent, package.with_name(f"{package.name}.libs")):
+            if part.exists():
+                shutil.copytree(part, unfinished / part.relative_to(package.parent), symlinks=True)
         for path in (ELSEWHERE, copies, unfinished, *unfinished.rglob("*")):
             if not path.is_symlink():
                 path.chmod(path.stat().st_mode | (0o055 if path.is_dir() or path.stat().st_mode & 0o100 else 0o044))
         with contextlib.suppress(OSError):  # somebody else was faster
             unfinished.rename(copy)
         shutil.rmtree(unfinished, ignore_errors=True)
-    return copy / "bin"
+    return copy / programs.relative_to(programs.parents[2])
 
 
 def _runs(account: Account, programs: Path) -> bool:
