@@ -174,7 +174,7 @@ class EmbeddedPostgres:
             place.log.rename(place.log.with_suffix(".old.log"))
         for patience in (0.5, 1, 2, None):
             if not self._port.exists() or not _is_free(int(self._port.read_text())):
-                self._port.write_text(str(_free_port()))
+                self._port.write_text(str(free_port()))
             settings = {**SERVER_SETTINGS, "port": self._port.read_text()}
             options = " ".join(f"-c {name}={value}" for name, value in settings.items())
             told = place.log.stat().st_size if place.log.exists() else 0
@@ -257,7 +257,7 @@ def _runs_in(pid: int, data: Path, *, unknown: bool = True) -> bool:
         return unknown
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         return listener.getsockname()[1]

@@ -278,7 +278,7 @@ def test_a_home_that_moved_keeps_its_rows_and_a_copy_gets_its_own(server: Embedd
 @as_root
 def test_programs_in_a_closed_folder_are_copied(server: EmbeddedPostgres, tmp_path: Path) -> None:
     """A virtual environment under /root, say."""
-    wheel = server_place._wheel_programs().parents[1]
+    wheel = server_place.wheel_programs().parents[1]
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
@@ -294,8 +294,8 @@ def test_programs_in_a_closed_folder_are_copied(server: EmbeddedPostgres, tmp_pa
 
 @as_root
 def test_a_plain_user_keeps_everything_in_the_folder(open_folder: Path) -> None:
-    account = server_place._server_account()
-    if not server_place._runs(account, server_place._wheel_programs()):
+    account = server_place.server_account()
+    if not server_place._runs(account, server_place.wheel_programs()):
         pytest.skip("the virtual environment is closed to other users")
     home = open_folder / "home"
     home.mkdir(mode=0o700)
