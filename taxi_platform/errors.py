@@ -8,8 +8,10 @@
           NotStaged             an asset is asked for before the one it is made from
           ForeignTable          a table of our name that is not ours
           BadSetting            a setting is missing or cannot be used
+          MissingRight          the account may not do what is asked
         TransientError          a rerun may succeed: retried with backoff
           SourceUnavailable     the source does not answer, or breaks off
+          DatabaseUnavailable   the database does not answer, or breaks off
           TableBusy             somebody's open transaction holds up an exchange
 
 They are Dagster failures, so that one raised anywhere in an asset, an IO manager or a resource ends the step with its
@@ -77,8 +79,16 @@ class BadSetting(PermanentError):
     """A setting is missing or cannot be used."""
 
 
+class MissingRight(PermanentError):
+    """The account may not do what is asked."""
+
+
 class SourceUnavailable(TransientError):
     """The source does not answer, or breaks off."""
+
+
+class DatabaseUnavailable(TransientError):
+    """The database does not answer, or breaks off."""
 
 
 class TableBusy(TransientError):
