@@ -4,8 +4,8 @@ import fcntl
 import logging
 import multiprocessing
 import os
+import re
 import resource
-import signal
 import socket
 import threading
 from pathlib import Path
@@ -53,6 +53,12 @@ def raw_files(url: str, folder: Path, **fields) -> RawFiles:
 
 def bring(files: RawFiles, refresh: bool = False) -> tuple[RawFile, bool]:
     return files.bring(GREEN, LOG, refresh=refresh)
+
+
+def found(files: RawFiles) -> RawFile:
+    file = files.find(GREEN)
+    assert file is not None
+    return file
 
 
 def left_in(folder: Path) -> set[str]:
@@ -286,7 +292,7 @@ def test_without_an_etag_the_date_or_the_length_says_that_a_file_is_unchanged(fi
     server.publish(PATH, OTHER)
     server.last_modified = "Fri, 15 Jul 2022 09:19:53 GMT"
     assert not bring(files)[1]
-    assert files.find(GREEN).path.read_bytes() == OTHER
+    assert found(files).path.read_bytes() == OTHER
 
 
 def test_a_changed_file_replaces_the_old_one(files, server, tmp_path):
@@ -387,7 +393,7 @@ def test_a_folder_is_a_mirror(tmp_path):
     assert bring(files)[1]
     published.write_bytes(OTHER)
     assert not bring(files)[1]
-    assert files.find(GREEN).path.read_bytes() == OTHER
+    assert found(files).path.read_bytes() == OTHER
     published.rename(published.with_name("green_tripdata_2020-03.csv.gz"))
     with pytest.raises(NotPublished, match="green months: 2020-03"):
         bring(files)
@@ -415,7 +421,7 @@ def test_a_file_that_is_not_as_it_was_checked_counts_as_missing(files, fault):
 
     assert files.find(GREEN) is None
     assert not bring(files)[1]
-    assert files.find(GREEN).sha256 == file.sha256
+    assert found(files).sha256 == file.sha256
 
 
 def test_a_full_disk_is_said_to_be_full(files, tmp_path):
@@ -439,7 +445,7 @@ def test_what_a_killed_process_leaves_is_removed_by_the_next_fetch(server, tmp_p
     try:
         _wait_for(lambda: any(path.stat().st_size for path in (tmp_path / "green").glob(".*.part")))
     finally:
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.join()
     assert len(left_in(tmp_path)) == 1
 
@@ -458,6 +464,14 @@ def _wait_for(condition, seconds: float = 60) -> None:
             return
         done.wait(0.02)
     raise AssertionError("what was waited for did not come")
+
+
+def test_progress_is_logged_with_bytes_percent_and_speed(files, caplog, monkeypatch):
+    monkeypatch.setattr("taxi_platform.download._LOG_EVERY", 0)
+    caplog.set_level(logging.INFO)
+    bring(files)
+
+    assert re.search(rf"{GREEN.gz_name}: \d\.\d of 0\.2 MB \(100%\), \d+\.\d MB/s", caplog.text)
 
 
 def test_two_fetches_of_one_month_at_once_fetch_it_once(server, tmp_path, caplog):
