@@ -244,6 +244,13 @@ def test_a_line_without_end_is_refused_before_it_fills_the_memory():
     assert "more than" in str(refused_csv(sample_csv(GREEN, 5) + b"1" * (4 << 20)))
 
 
+def test_a_very_long_bad_value_is_refused_without_endless_search():
+    error = refused_csv(with_field("fare_amount", "1" * 500_000 + "x"))
+
+    assert (error.line, error.column) == (9, "fare_amount")
+    assert len(str(error)) < 500
+
+
 @pytest.mark.parametrize("month", [GREEN, YELLOW])
 def test_no_single_wrong_byte_passes_that_matching_each_line_would_refuse(month):
     text = sample_csv(month, 40)
