@@ -77,7 +77,9 @@ def dev(options: tuple[str, ...]) -> None:
     click.echo("The embedded database goes on running then; `make stop` stops it.")
     sys.stdout.flush()
     # In place of this process, so that signals reach Dagster itself.
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "taxi_platform", *options]
+    # `dagster dev` recommends a tool that wants another layout of the project; that is no news to whoever runs this.
+    quietly = ["-W", "ignore:Function `dev_command` is superseded"]
+    command = [sys.executable, *quietly, "-m", "dagster", "dev", "-m", "taxi_platform", *options]
     os.execve(sys.executable, command, environment)
 
 
