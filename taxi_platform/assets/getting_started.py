@@ -19,7 +19,7 @@ from taxi_platform.resources.webhook import Webhook
 
 GROUP = "getting_started"
 OWNERS = ["team:taxi-platform"]
-RETRIES = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 LACKING = "N/A"
 """Stands for what a product does not have."""

@@ -8,7 +8,15 @@ from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+)
 
 import dagster as dg
 
@@ -53,7 +61,7 @@ class Webhook(dg.ConfigurableResource):
                 return "TAXI_ALERT_WEBHOOK is not an http or https URL"
             body = json.dumps(_message(url, text)).encode()
             request = Request(url, body, {"Content-Type": "application/json", "User-Agent": "taxi-platform"})
-            with build_opener(_NoRedirects()).open(request, timeout=self.timeout):
+            with _opener().open(request, timeout=self.timeout):
                 return None
         except HTTPError as error:
             error.close()
@@ -62,11 +70,12 @@ class Webhook(dg.ConfigurableResource):
             return f"it cannot be reached ({type(error).__name__})"
 
 
-class _NoRedirects(HTTPRedirectHandler):
-    """A redirected POST becomes a GET that delivers nothing and looks like success."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
+def _opener() -> OpenerDirector:
+    """Python's usual one without its redirects: a redirected POST becomes a GET that delivers nothing and succeeds."""
+    opener = OpenerDirector()
+    for handler in (ProxyHandler, HTTPHandler, HTTPSHandler, HTTPDefaultErrorHandler, HTTPErrorProcessor):
+        opener.add_handler(handler())
+    return opener
 
 
 def _message(url: str, text: str) -> dict[str, Any]:
