@@ -16,21 +16,23 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
 
-    home: Path = Field(Path(".taxi"), validation_alias="TAXI_HOME")
-    source_url: str = Field(PUBLIC_MIRROR, validation_alias="TAXI_SOURCE_URL")
-    parquet_url: str = Field("https://d37ci6vzurychx.cloudfront.net/trip-data", validation_alias="TAXI_PARQUET_URL")
-    products_url: str = Field("https://dummyjson.com/products", validation_alias="TAXI_PRODUCTS_URL")
-    docker_hub_url: str = Field("https://hub.docker.com/v2", validation_alias="TAXI_DOCKER_HUB_URL")
-    github_api_url: str = Field("https://api.github.com", validation_alias="TAXI_GITHUB_API_URL")
-    postgres_url: SecretStr | None = Field(None, validation_alias="TAXI_POSTGRES_URL")
-    gcp_project: str | None = Field(None, validation_alias="GCP_PROJECT_ID")
-    gcp_location: str = Field("us-central1", validation_alias="GCP_LOCATION")
-    gcp_bucket: str | None = Field(None, validation_alias="GCP_BUCKET_NAME")
-    gcp_dataset: str = Field("zoomcamp", validation_alias="GCP_DATASET")
-    gcp_creds: SecretStr | None = Field(None, validation_alias="GCP_CREDS")
-    storage_emulator: str | None = Field(None, validation_alias="STORAGE_EMULATOR_HOST")
-    bigquery_emulator: str | None = Field(None, validation_alias="BIGQUERY_EMULATOR_HOST")
-    alert_webhook: SecretStr | None = Field(None, validation_alias="TAXI_ALERT_WEBHOOK")
+    home: Path = Field(default=Path(".taxi"), validation_alias="TAXI_HOME")
+    source_url: str = Field(default=PUBLIC_MIRROR, validation_alias="TAXI_SOURCE_URL")
+    parquet_url: str = Field(
+        default="https://d37ci6vzurychx.cloudfront.net/trip-data", validation_alias="TAXI_PARQUET_URL"
+    )
+    products_url: str = Field(default="https://dummyjson.com/products", validation_alias="TAXI_PRODUCTS_URL")
+    docker_hub_url: str = Field(default="https://hub.docker.com/v2", validation_alias="TAXI_DOCKER_HUB_URL")
+    github_api_url: str = Field(default="https://api.github.com", validation_alias="TAXI_GITHUB_API_URL")
+    postgres_url: SecretStr | None = Field(default=None, validation_alias="TAXI_POSTGRES_URL")
+    gcp_project: str | None = Field(default=None, validation_alias="GCP_PROJECT_ID")
+    gcp_location: str = Field(default="us-central1", validation_alias="GCP_LOCATION")
+    gcp_bucket: str | None = Field(default=None, validation_alias="GCP_BUCKET_NAME")
+    gcp_dataset: str = Field(default="zoomcamp", validation_alias="GCP_DATASET")
+    gcp_creds: SecretStr | None = Field(default=None, validation_alias="GCP_CREDS")
+    storage_emulator: str | None = Field(default=None, validation_alias="STORAGE_EMULATOR_HOST")
+    bigquery_emulator: str | None = Field(default=None, validation_alias="BIGQUERY_EMULATOR_HOST")
+    alert_webhook: SecretStr | None = Field(default=None, validation_alias="TAXI_ALERT_WEBHOOK")
 
     @property
     def home_folder(self) -> Path:

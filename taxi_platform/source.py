@@ -1,12 +1,35 @@
-"""The published files: what one is, where it lives, how it is fetched and checked.
+"""The published files: what one is, which columns its header names, and how to tell one version from another.
 
-Not here: what is made of a file's rows. The mirror's address and patience are fields of `resources.mirror.Mirror`.
+Not here: what is made of a file's rows (the assets), its check (`file_check`), how it is fetched (`download` and
+`resources.mirror`), where it is kept (`io_managers.raw_files`).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from taxi_platform.partitions import TripMonth
+from taxi_platform.trips import Colour, Column
+
+
+@dataclass(frozen=True)
+class Version:
+    """What a mirror says of a file as it is published now; None for what it does not say."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+    size: int | None = None
+    """Of the gzip file, in bytes."""
+
+    def is_still(self, known: "Version") -> bool:
+        """Whether this is the version `known`: by the ETag, else by Last-Modified, else by the length."""
+        if None not in (self.size, known.size) and self.size != known.size:
+            return False
+        if self.etag and known.etag:
+            return self.etag == known.etag
+        if self.last_modified and known.last_modified:
+            return self.last_modified == known.last_modified
+        return self.size is not None and self.size == known.size
 
 
 @dataclass(frozen=True)
@@ -16,6 +39,7 @@ class RawFile:
     month: TripMonth
     path: Path
     url: str
+    """Where it was fetched from, without user and password."""
     sha256: str
     """Of the gzip file, in hexadecimal."""
     size: int
@@ -27,3 +51,28 @@ class RawFile:
     """The file's own column names, in its own order."""
     etag: str | None = None
     last_modified: str | None = None
+
+    @property
+    def version(self) -> Version:
+        return Version(self.etag, self.last_modified, self.size)
+
+    @property
+    def columns(self) -> tuple[Column | None, ...]:
+        """The registry's column for each name of the header, in the file's order; None for one it does not know."""
+        return columns_of(self.month.colour, self.header)
+
+    @property
+    def extra_columns(self) -> tuple[str, ...]:
+        """Names in the header that the registry does not know; they are loaded nowhere."""
+        return tuple(name for name, column in zip(self.header, self.columns, strict=True) if column is None)
+
+    @property
+    def in_usual_order(self) -> bool:
+        """Whether the known columns stand in the registry's order."""
+        return tuple(column for column in self.columns if column) == self.month.colour.columns
+
+
+def columns_of(colour: Colour, header: Iterable[str]) -> tuple[Column | None, ...]:
+    """The registry's column for each name, None for one it does not know. Case does not matter: TLC's varies."""
+    known = {column.name.lower(): column for column in colour.columns}
+    return tuple(known.get(name.lower()) for name in header)

@@ -1,0 +1,94 @@
+"""The group `source`: the published files, which feed both legs.
+
+Not here: how a file is fetched, checked and kept (`resources.mirror`, `file_check`, `io_managers.raw_files`).
+"""
+
+import time
+
+import dagster as dg
+from pydantic import Field
+
+from taxi_platform.column_schema import schema_of, union_columns
+from taxi_platform.io_managers.raw_files import RawFiles
+from taxi_platform.partitions import TripMonth, trip_partitions
+from taxi_platform.source import RawFile
+from taxi_platform.trips import Column, Kind
+
+_TEXT_FORMS = {
+    Kind.TEXT: "text",
+    Kind.TIME: "text: YYYY-MM-DD HH:MM:SS",
+    Kind.INTEGER: "text: integer",
+    Kind.CODE: "text: integer",
+    Kind.NUMBER: "text: number",
+}
+
+
+def _text_form(column: Column) -> str:
+    return _TEXT_FORMS[column.kind]
+
+
+class RawCsvConfig(dg.Config):
+    """How a file is fetched."""
+
+    refresh: bool = Field(False, description="Fetch the file even when the mirror says that the one here is unchanged.")
+
+
+@dg.asset(
+    partitions_def=trip_partitions,
+    group_name="source",
+    kinds={"csv", "file"},
+    owners=["team:taxi-platform"],
+    code_version="1",
+    io_manager_key="raw_files",
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS),
+    metadata={
+        "dagster/uri": "file://<TAXI_HOME>/raw/<colour>/<colour>_tripdata_<YYYY-MM>.csv.gz",
+        "dagster/column_schema": schema_of(union_columns(), _text_form),
+    },
+)
+def raw_csv(
+    context: dg.AssetExecutionContext, config: RawCsvConfig, raw_files: dg.ResourceParam[RawFiles]
+) -> dg.MaterializeResult[RawFile]:
+    """The published gzipped CSV of one taxi colour and month, complete and with every line checked, on local disk.
+
+    A file that is here already is used again while the mirror answers that it is unchanged.
+    """
+    began = time.monotonic()
+    file, reused = raw_files.bring(TripMonth.from_key(context.partition_key), context.log, refresh=config.refresh)
+    seconds = time.monotonic() - began
+    if file.extra_columns:
+        context.log.warning(f"{file.path.name} has columns that are not loaded: {', '.join(file.extra_columns)}")
+    return dg.MaterializeResult(
+        value=file,
+        data_version=dg.DataVersion(file.sha256),
+        metadata={**_facts(file), "reused": reused, "seconds": seconds, **({} if reused else _speed(file, seconds))},
+    )
+
+
+def _facts(file: RawFile) -> dict[str, dg.MetadataValue | dg.TableSchema | str | int | float]:
+    """What the web interface shows of a file."""
+    return {
+        "dagster/uri": file.path.as_uri(),
+        "dagster/partition_row_count": file.rows,
+        "dagster/column_schema": schema_of(_file_columns(file), _text_form),
+        "bytes": file.size,
+        "uncompressed_bytes": file.uncompressed_size,
+        "sha256": file.sha256,
+        "url": dg.MetadataValue.url(file.url),
+        "etag": file.etag or "none given",
+        "last_modified": file.last_modified or "none given",
+        "columns_in_usual_order": file.in_usual_order,
+        "extra_columns": ", ".join(file.extra_columns) or "none",
+    }
+
+
+def _speed(file: RawFile, seconds: float) -> dict[str, float]:
+    return {"megabytes_per_second": file.size / 1e6 / seconds}
+
+
+def _file_columns(file: RawFile) -> list[Column]:
+    """The file's own columns in its own order."""
+    return [
+        column or Column(name, Kind.TEXT, "Not known to the registry, loaded nowhere.")
+        for name, column in zip(file.header, file.columns, strict=True)
+    ]

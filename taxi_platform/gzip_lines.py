@@ -1,0 +1,141 @@
+"""Gzip files as blocks of whole lines, in memory that does not grow with the file.
+
+Not here: what the lines must look like (`file_check`).
+"""
+
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from taxi_platform.errors import BadFile
+
+BLOCK = 1 << 20
+"""Bytes that are decompressed at once, whatever the compression."""
+LONGEST_LINE = 1 << 20
+"""Bytes; a real line has about a hundred."""
+MEND = "A rerun does not help until the mirror has a sound file; then run raw_csv again, it fetches what changed."
+
+_GZIP = b"\x1f\x8b"
+_HEAD = 1 << 16
+
+
+class Gunzip:
+    """Decompresses a file piece by piece. zlib compares each member's CRC and length when the member ends."""
+
+    def __init__(self, filename: str) -> None:
+        """`filename` is for the errors."""
+        self._filename = filename
+        self._member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        self._ended = 0
+        self._head = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The text of the next bytes of the file, at most `BLOCK` bytes at a time.
+
+        Raises BadFile when they are not gzip, are damaged, or stand behind the end of the gzip data.
+        """
+        self._head += data[: _HEAD - len(self._head)]
+        while data:
+            if self._member.eof:
+                self._ended += 1
+                self._member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+            try:
+                piece = self._member.decompress(data, BLOCK)
+            except zlib.error as error:
+                raise self._bad(self._reason(str(error))) from None
+            data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+            if piece:
+                yield piece
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the gzip data has come to its end."""
+        return self._member.eof
+
+    def finish(self) -> None:
+        """Raise BadFile when the file ends before its gzip data does."""
+        if self.is_complete:
+            return
+        if not self._head:
+            raise self._bad("the file is empty, 0 bytes, where a gzipped CSV belongs")
+        if not _GZIP.startswith(self._head[:2]):
+            raise self._bad(f"not a gzip file but {describe(self._head)}")
+        raise self._bad("the gzip data is cut: the file ends before they do")
+
+    def _reason(self, error: str) -> str:
+        if not self._head.startswith(_GZIP):
+            return f"not a gzip file but {describe(self._head)}"
+        if self._ended and "header" in error:
+            return "something that is not gzip follows the end of the gzip data"
+        if "data check" in error:
+            return "the gzip data is damaged: the CRC at its end is another"
+        if "length check" in error:
+            return "the gzip data is damaged: the length at its end is another"
+        return "the gzip data is damaged"
+
+    def _bad(self, what: str) -> BadFile:
+        return BadFile(what, MEND, filename=self._filename)
+
+
+def describe(head: bytes) -> str:
+    """What a file that should be gzip seems to be, from its first bytes."""
+    for magic, name in _KNOWN.items():
+        if head.startswith(magic):
+            return name
+    text = head.decode("utf-8", "replace").lstrip("\ufeff").strip()
+    if re.match(r"<!doctype html|<html", text, re.IGNORECASE):
+        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+        return f"an HTML page: {_short(title[1] if title else re.sub(r'<[^>]*>', ' ', text))}"
+    if re.match(r'"?vendorid"?,', text, re.IGNORECASE):
+        return "an uncompressed CSV"
+    if b"\0" in head or "\ufffd" in text[:1000]:
+        return f"other data; it begins with the bytes {head[:8].hex(' ')}"
+    return f"text: {_short(text)}" if text else f"{len(head)} bytes of white space"
+
+
+_KNOWN = {
+    b"version https://git-lfs.github.com/spec/": "a Git LFS pointer file, which stands for the file itself",
+    b"/annex/objects/": "a git-annex pointer file, which stands for the file itself",
+    b"PK\x03\x04": "a ZIP archive",
+    b"PAR1": "a Parquet file",
+}
+
+
+def _short(text: str) -> str:
+    words = " ".join(text.split())
+    return repr(words if len(words) <= 100 else words[:100] + "…")
+
+
+def read_blocks(path: Path, size: int = BLOCK) -> Iterator[bytes]:
+    """The lines of a gzipped CSV without its header, in blocks of whole lines, each of about `size` bytes.
+
+    Every block ends in a line end, also the last one of a file that does not. No block is empty; a file of a header
+    alone has none. Raises BadFile when the file is damaged.
+    """
+    gunzip = Gunzip(path.name)
+    text = header = b""
+    with path.open("rb") as file:
+        while data := file.read(max(size // 8, 1)):
+            for piece in gunzip.feed(data):
+                text += piece
+                if not header:
+                    header, text = _split_header(text)
+                end = text.rfind(b"\n") + 1 if len(text) >= size else 0
+                if header and end:
+                    yield text[:end]
+                    text = text[end:]
+    gunzip.finish()
+    if header and text:
+        yield text if text.endswith(b"\n") else text + line_end(header)
+
+
+def _split_header(text: bytes) -> tuple[bytes, bytes]:
+    """The header's line, empty while it is not complete, and what follows."""
+    end = text.find(b"\n") + 1
+    return text[:end], text[end:]
+
+
+def line_end(header: bytes) -> bytes:
+    """The line end that a file uses, from its header's line."""
+    return b"\r\n" if header.endswith(b"\r\n") else b"\n"
