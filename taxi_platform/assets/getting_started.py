@@ -85,7 +85,7 @@ def _cell(value: Any) -> str | float | None:
     retry_policy=RETRIES,
     io_manager_key="json_files",
     metadata={
-        "dagster/uri": "file:.taxi/products/products_raw.json",
+        "dagster/uri": "file://<TAXI_HOME>/products/products_raw.json",
         "dagster/column_schema": _schema_of(list(PRODUCT_FIELDS)),
     },
 )
@@ -102,7 +102,7 @@ def products_raw(config: Pages, products_api: ProductsApi) -> dg.MaterializeResu
     code_version="1",
     io_manager_key="json_files",
     metadata={
-        "dagster/uri": "file:.taxi/products/products.json",
+        "dagster/uri": "file://<TAXI_HOME>/products/products.json",
         "dagster/column_schema": _schema_of(["brand", "price"]),
     },
 )

@@ -1,7 +1,7 @@
 """One GET of a public JSON API: the answer, or an error that says what is wrong with it.
 
 Not here: what an answer means; each API's own resource knows that. Messages show a URL without user, password and
-query, since people put tokens there.
+query, where people put tokens.
 """
 
 import json
@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
 import requests
 
+from taxi_platform.download import safe_url
 from taxi_platform.errors import BadAnswer, BadSetting, RateLimited, SourceUnavailable
 
 PATIENCE = 60.0
@@ -39,11 +39,11 @@ def get_json(
     if pause is not None:
         until = datetime.now(UTC) + timedelta(seconds=pause)
         raise RateLimited(
-            f"{shown(url)} answered {response.status_code}: too many requests from this address.",
+            f"{safe_url(url)} answered {response.status_code}: too many requests from this address.",
             f"A rerun helps after {until:%Y-%m-%d %H:%M:%S} UTC, not before.",
         )
     _check_status(response, url)
-    return decode(response.content, shown(url))
+    return decode(response.content, safe_url(url))
 
 
 def decode(content: bytes, where: str) -> Any:
@@ -58,12 +58,6 @@ def decode(content: bytes, where: str) -> Any:
         ) from None
 
 
-def shown(url: str) -> str:
-    """The URL as a message may show it."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 def _get(
     url: str, timeout: float, params: Mapping[str, int] | None, headers: Mapping[str, str] | None
 ) -> requests.Response:
@@ -72,17 +66,17 @@ def _get(
         return requests.get(url, params=params, headers=headers, timeout=timeout)
     except (requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL):
         raise BadSetting(
-            f"{shown(url)} is not an address that can be asked.",
+            f"{safe_url(url)} is not an address that can be asked.",
             "A rerun does not help: correct the setting; it begins with http:// or https://.",
         ) from None
     except requests.Timeout:
         raise SourceUnavailable(
-            f"{shown(url)} gave no answer within {timeout:g} seconds.",
+            f"{safe_url(url)} gave no answer within {timeout:g} seconds.",
             "A rerun may help; if it never does, check the network and the setting that holds this address.",
         ) from None
     except requests.RequestException as error:
         raise SourceUnavailable(
-            f"{shown(url)} cannot be reached, or broke off ({type(error).__name__}).",
+            f"{safe_url(url)} cannot be reached, or broke off ({type(error).__name__}).",
             "A rerun may help; if it never does, check the network and the setting that holds this address.",
         ) from None
 
@@ -90,12 +84,12 @@ def _get(
 def _check_status(response: requests.Response, url: str) -> None:
     if response.status_code >= 500:
         raise SourceUnavailable(
-            f"{shown(url)} answered {response.status_code} {response.reason}.",
+            f"{safe_url(url)} answered {response.status_code} {response.reason}.",
             "A rerun may help: the fault is on the other side.",
         )
     if response.status_code != 200:
         raise BadAnswer(
-            f"{shown(url)} answered {response.status_code} {response.reason}.",
+            f"{safe_url(url)} answered {response.status_code} {response.reason}.",
             "A rerun does not help: check the name that was asked for, and the setting that holds this address.",
         )
 

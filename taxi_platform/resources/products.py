@@ -11,8 +11,9 @@ from urllib.request import url2pathname
 
 import dagster as dg
 
+from taxi_platform.download import safe_url
 from taxi_platform.errors import BadAnswer, SourceUnavailable
-from taxi_platform.resources.json_api import decode, get_json, shown
+from taxi_platform.resources.json_api import decode, get_json
 from taxi_platform.settings import Settings
 
 Product = dict[str, Any]
@@ -50,9 +51,10 @@ class ProductsApi(dg.ConfigurableResource):
             content = Path(url2pathname(urlsplit(url).path)).read_bytes()
         except OSError as error:
             raise SourceUnavailable(
-                f"{shown(url)} cannot be read: {error.strerror}.", "A rerun helps once TAXI_PRODUCTS_URL names a file."
+                f"{safe_url(url)} cannot be read: {error.strerror}.",
+                "A rerun helps once TAXI_PRODUCTS_URL names a file.",
             ) from None
-        return decode(content, shown(url))
+        return decode(content, safe_url(url))
 
 
 def _products_in(answer: Any, url: str) -> list[Product]:
@@ -84,6 +86,6 @@ def _is_number(value: object) -> bool:
 
 def _bad(url: str, what: str) -> BadAnswer:
     return BadAnswer(
-        f"The answer of {shown(url)} {what}.",
+        f"The answer of {safe_url(url)} {what}.",
         "A rerun helps once the API answers properly; what was made from its last good answer is kept.",
     )

@@ -8,8 +8,9 @@ from typing import Any
 
 import dagster as dg
 
+from taxi_platform.download import safe_url
 from taxi_platform.errors import BadAnswer, BadSetting
-from taxi_platform.resources.json_api import get_json, shown
+from taxi_platform.resources.json_api import get_json
 from taxi_platform.settings import Settings
 
 
@@ -47,7 +48,7 @@ def _count(url: str, field: str, timeout: float, headers: dict[str, str]) -> int
     count = answer.get(field) if isinstance(answer, dict) else None
     if not isinstance(count, int) or isinstance(count, bool):
         raise BadAnswer(
-            f"The answer of {shown(url)} has no whole number `{field}`.",
+            f"The answer of {safe_url(url)} has no whole number `{field}`.",
             "A rerun helps once the API answers properly.",
         )
     return count

@@ -23,7 +23,7 @@ from taxi_platform.resources.products import ProductsApi
 from taxi_platform.resources.statistics import DockerHub, GitHub
 from taxi_platform.resources.webhook import Webhook
 from taxi_platform.sample_products import TOTAL, sample_page
-from taxi_platform_tests.api_server import Answer, ApiServer, Asked, api_server
+from taxi_platform_tests.support.api_server import Answer, ApiServer, Asked, api_server
 
 SECRET = "hidden-path-of-the-chat"
 

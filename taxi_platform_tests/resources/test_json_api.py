@@ -9,8 +9,8 @@ from threading import Event
 import pytest
 
 from taxi_platform.errors import BadAnswer, BadSetting, RateLimited, SourceUnavailable
-from taxi_platform.resources.json_api import get_json, shown
-from taxi_platform_tests.api_server import Answer, Asked, api_server
+from taxi_platform.resources.json_api import get_json
+from taxi_platform_tests.support.api_server import Answer, Asked, api_server
 
 
 def ask(answer: Answer):
@@ -107,8 +107,3 @@ def test_a_long_pause_ends_the_run_with_the_time_to_come_back(status: int, heade
     named = re.search(r"after (\S+ \S+) UTC", caught.value.remedy)
     assert named
     assert abs(datetime.fromisoformat(f"{named[1]}+00:00") - _in(3600)) < timedelta(minutes=5)
-
-
-def test_a_url_is_shown_without_its_secrets() -> None:
-    assert shown("https://me:hidden@example.org:8080/a/b?token=hidden#x") == "https://example.org:8080/a/b"
-    assert shown("file:///tmp/products.json") == "file:///tmp/products.json"

@@ -10,7 +10,7 @@ import pytest
 from taxi_platform.errors import BadAnswer, SourceUnavailable
 from taxi_platform.resources.products import ProductsApi
 from taxi_platform.sample_products import TOTAL, sample_page
-from taxi_platform_tests.api_server import Answer, Asked, api_server
+from taxi_platform_tests.support.api_server import Answer, Asked, api_server
 
 
 def paged(asked: Asked) -> Answer:

@@ -7,7 +7,7 @@ import pytest
 
 from taxi_platform.errors import BadAnswer, BadSetting
 from taxi_platform.resources.statistics import DockerHub, GitHub
-from taxi_platform_tests.api_server import Answer, Asked, api_server
+from taxi_platform_tests.support.api_server import Answer, Asked, api_server
 
 
 def pulls(url: str) -> int:

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from taxi_platform.resources.webhook import Webhook
-from taxi_platform_tests.api_server import Answer, api_server
+from taxi_platform_tests.support.api_server import Answer, api_server
 
 SECRET = "T0123-B0456-hidden"
 
