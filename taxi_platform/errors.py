@@ -10,8 +10,10 @@
           BadSetting            a setting is missing or cannot be used
           BadAnswer             an API's answer is not what it should be
           RateLimited           an API wants to be left alone for longer than a run should wait
+          MissingRight          the account may not do what is asked
         TransientError          a rerun may succeed: retried with backoff
           SourceUnavailable     the source does not answer, or breaks off
+          DatabaseUnavailable   the database does not answer, or breaks off
           TableBusy             somebody's open transaction holds up an exchange
 
 They are Dagster failures, so that one raised anywhere in an asset, an IO manager or a resource ends the step with its
@@ -87,8 +89,16 @@ class RateLimited(PermanentError):
     """An API wants to be left alone for longer than a run should wait; to retry at once would only prolong it."""
 
 
+class MissingRight(PermanentError):
+    """The account may not do what is asked."""
+
+
 class SourceUnavailable(TransientError):
     """The source does not answer, or breaks off."""
+
+
+class DatabaseUnavailable(TransientError):
+    """The database does not answer, or breaks off."""
 
 
 class TableBusy(TransientError):

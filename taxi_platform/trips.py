@@ -8,6 +8,7 @@ Not here: how rows are stored or moved. Descriptions follow TLC's data dictionar
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import LiteralString
 
 
 class Kind(Enum):
@@ -21,9 +22,9 @@ class Kind(Enum):
     NUMBER = ("double precision", "NUMERIC", r"(?:-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)?")
     """A distance in miles or money in US dollars."""
 
-    def __init__(self, postgres: str, bigquery: str, pattern: str) -> None:
-        self.postgres = postgres
-        self.bigquery = bigquery
+    def __init__(self, postgres: LiteralString, bigquery: LiteralString, pattern: str) -> None:
+        self.postgres: LiteralString = postgres
+        self.bigquery: LiteralString = bigquery
         self.pattern = pattern
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from taxi_platform.errors import TransientError
+from taxi_platform.errors import NotPublished, SourceUnavailable, TransientError
 from taxi_platform.file_check import CHECK_VERSION
 from taxi_platform.partitions import TripMonth
 from taxi_platform.resources.mirror import Mirror
@@ -74,12 +74,21 @@ class RawFiles(dg.ConfigurableIOManager):
             )
 
     def load_input(self, context: dg.InputContext) -> RawFile:
-        """The file on disk, fetched again when it is missing or not the one that was checked."""
+        """The file as it is published now, also where `raw_csv` is not part of the run.
+
+        Where the mirror cannot say, the file on disk serves.
+        """
         month = TripMonth.from_key(context.asset_partition_key)
-        file = self.find(month)
-        if file is None:
-            context.log.warning(f"{self.path(month)} is not on this machine or not what was checked: fetching it again")
-            file, _ = self.bring(month, context.log)
+        try:
+            file, was_here = self.bring(month, context.log)
+        except (SourceUnavailable, NotPublished) as error:
+            file = self.find(month)
+            if file is None:
+                raise
+            context.log.warning(f"{error.what} The file on disk is used: {file.path}")
+            return file
+        if not was_here:
+            context.log.info(f"fetched {file.path}, which was not on this machine or not what is published now")
         return file
 
     def _fetch(self, month: TripMonth, log: Logger) -> RawFile:

@@ -55,6 +55,11 @@ class Mirror(dg.ConfigurableResource):
         """The address of a month's file as it may be shown: without the user and the password that it may hold."""
         return safe_url(self._address(month))
 
+    @property
+    def is_public(self) -> bool:
+        """Whether this is the public mirror, whose files' rows have been counted."""
+        return self._base() == PUBLIC_MIRROR
+
     def still_has(self, file: RawFile, log: Logger) -> bool:
         """Whether the mirror answers that it publishes exactly this file.
 
@@ -87,7 +92,7 @@ class Mirror(dg.ConfigurableResource):
         A web mirror cannot be listed: it is asked for the months one by one, a few at once, and without patience.
         """
         months = [TripMonth(colour, key) for key in month_partitions.get_partition_keys()]
-        if self._base() == PUBLIC_MIRROR:
+        if self.is_public:
             return [month.month for month in months if month.month <= _PUBLIC_MIRROR_ENDS]
         if self._folder() is not None:
             return [month.month for month in months if self._file(month).is_file()]

@@ -1,0 +1,253 @@
+"""A staged month into its place in `<colour>_tripdata`, in exchange for what stood there, in one short transaction.
+
+The rows that other files have already are looked up before the transaction; inside it only partitions that changed
+since are looked up again. Months of a colour pass one after another through a lock on the table that readers do not
+notice. A first load only attaches. An exchange has to detach, which waits for readers: never longer than a second at
+a time, because every new reader queues behind it.
+"""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from taxi_platform.errors import NotStaged, TableBusy
+from taxi_platform.partitions import TripMonth
+from taxi_platform.postgres.record import Record
+from taxi_platform.postgres.staging import is_current, staged
+from taxi_platform.postgres.tables import (
+    SCHEMA,
+    Partition,
+    attached,
+    ensure_tables,
+    is_stray,
+    name_of,
+    parent_name,
+    parent_table,
+    partition_name,
+    partition_table,
+    staging_name,
+    staging_table,
+    timestamp,
+)
+from taxi_platform.resources.postgres import Postgres
+from taxi_platform.sql import statement
+
+DOOR_TIMEOUT = "60s"
+"""For the lock that lets one month of a colour through at a time. Others hold it for milliseconds, ANALYZE longer."""
+
+EXCHANGE_TIMEOUT = "1s"
+"""For the lock that an exchange needs: readers that come later wait behind it as long."""
+
+FEW = 1000
+"""Up to so many pickups are looked up one by one through the BRIN index; a join serves for more."""
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge did."""
+
+    record: Record
+    changed: bool
+    """False when the month stood there already, from the same file."""
+    replaced: Record | None
+    """The record of the version that it took the place of."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Staged:
+    """The staging table that is being merged; another run may put another in its place until it is locked."""
+
+    month: TripMonth
+    oid: int
+    record: Record
+
+
+class _StagingReplacedError(Exception):
+    """Another run staged the month again meanwhile."""
+
+
+def merge(postgres: Postgres, month: TripMonth) -> Merged:
+    """Puts the staged month in its place; the five points of the contract hold when it returns.
+
+    With nothing staged and the month in place there is nothing to do. Raises NotStaged when neither is there, and
+    TableBusy, naming the sessions, when readers hold up an exchange for longer than `postgres.patience` seconds.
+    """
+    began = time.monotonic()
+    with postgres.connect(f"merges {month}") as connection:
+        ensure_tables(connection, month.colour)
+        connection.execute("create temp table rows_kept (unique_row_id text, pickup timestamp, keeper text)")
+        attempts = Retrying(
+            retry=retry_if_exception_type((psycopg.errors.LockNotAvailable, _StagingReplacedError)),
+            wait=wait_random_exponential(multiplier=0.5, max=10),
+            stop=stop_after_delay(postgres.patience),
+            retry_error_callback=lambda state: _give_up(connection, month, state),
+        )
+        record, replaced, changed = attempts(_merge_once, connection, month)
+    return Merged(record, changed, replaced, time.monotonic() - began)
+
+
+def _merge_once(connection: psycopg.Connection, month: TripMonth) -> tuple[Record, Record | None, bool]:
+    partitions = attached(connection, month.colour)
+    staging = _find_staged(connection, month)
+    if staging is None:
+        return _already_there(partitions, month), None, False
+    connection.execute("truncate pg_temp.rows_kept")
+    _look_up(connection, staging, partitions)
+    with connection.transaction():
+        connection.execute(sql.SQL("set local lock_timeout = {}").format(DOOR_TIMEOUT))
+        connection.execute(
+            sql.SQL("lock table only {} in share update exclusive mode").format(parent_table(month.colour))
+        )
+        now = attached(connection, month.colour)
+        if _find_staged(connection, month) != staging:
+            raise _StagingReplacedError
+        old = now.get(month.filename)
+        if is_current(old, now, staging.record.sha256) and old and old.record:
+            connection.execute(sql.SQL("drop table {}").format(staging_table(month)))
+            return old.record, None, False
+        _look_up_again(connection, staging, partitions, now)
+        record = _complete(staging.record, _drop_rows_kept(connection, staging), now)
+        _put_in_place(connection, month, record, old)
+    return record, old.record if old else None, True
+
+
+def _find_staged(connection: psycopg.Connection, month: TripMonth) -> _Staged | None:
+    found = connection.execute("select to_regclass(%s)::oid::int8", [f"{SCHEMA}.{staging_name(month)}"]).fetchone()
+    record = staged(connection, month)
+    return _Staged(month, found[0], record) if found and record else None
+
+
+def _already_there(partitions: dict[str, Partition], month: TripMonth) -> Record:
+    partition = partitions.get(month.filename)
+    if partition is None or partition.record is None:
+        raise NotStaged(
+            f"Nothing is staged for {month}, and the table does not hold it.",
+            f"A rerun of postgres_tripdata alone does not help: materialize postgres_staging with it, for example with "
+            f"--select '+postgres_tripdata' --partition '{month}'.",
+        )
+    return partition.record
+
+
+def _look_up(connection: psycopg.Connection, staging: _Staged, partitions: dict[str, Partition]) -> None:
+    """Notes the rows that these partitions have already; the month's own older version is not asked."""
+    for partition in partitions.values():
+        if partition.filename != staging.month.filename:
+            try:
+                with connection.transaction():
+                    _look_up_in(connection, staging, partition)
+            except psycopg.errors.UndefinedTable:
+                # Exchanged meanwhile: it is seen as changed, and looked up again, behind the lock.
+                continue
+
+
+def _look_up_in(connection: psycopg.Connection, staging: _Staged, partition: Partition) -> None:
+    month = staging.month
+    pickup = month.colour.pickup
+    at, strays = name_of(pickup), is_stray(month, pickup)
+    other_month = TripMonth.from_file(month.colour, partition.filename)
+    pickups = sql.SQL("other.{at} in (select staged.{at} from {staging} as staged where {strays})")
+    if staging.record.strays <= FEW:
+        # Without statistics for a new table the planner would rather read it all.
+        connection.execute("set local enable_seqscan = off")
+        pickups = sql.SQL("other.{at} = any(array(select staged.{at} from {staging} as staged where {strays}))")
+    connection.execute(
+        statement("rows_kept").format(
+            pickup=at,
+            keeper=sql.Literal(partition.filename),
+            other=partition.table,
+            other_strays=is_stray(other_month, pickup),
+            start=timestamp(month.start),
+            end=timestamp(month.end),
+            staging=staging_table(month),
+            staged_strays=strays,
+            at_these_pickups=pickups.format(at=at, staging=staging_table(month), strays=strays),
+        )
+    )
+
+
+def _look_up_again(
+    connection: psycopg.Connection, staging: _Staged, before: dict[str, Partition], now: dict[str, Partition]
+) -> None:
+    """Behind the lock: looks up what was attached, exchanged or detached since the first look."""
+    changed = [name for name in before | now if getattr(before.get(name), "oid", 0) != getattr(now.get(name), "oid", 0)]
+    connection.execute("delete from pg_temp.rows_kept where keeper = any(%s)", [changed])
+    _look_up(connection, staging, {name: now[name] for name in changed if name in now})
+
+
+def _drop_rows_kept(connection: psycopg.Connection, staging: _Staged) -> Counter[str]:
+    """Takes the rows that other files have out of the staged month; how many, by that file's name."""
+    candidates = connection.execute("select count(*) from pg_temp.rows_kept").fetchone()
+    at_these_pickups = sql.SQL("true")
+    with connection.transaction():
+        if candidates and candidates[0] <= FEW:
+            connection.execute("set local enable_seqscan = off")
+            at_these_pickups = sql.SQL(
+                "(staged.{at} = any(array(select pickup from pg_temp.rows_kept)) or staged.{at} is null)"
+            ).format(at=name_of(staging.month.colour.pickup))
+        dropped = connection.execute(
+            statement("drop_rows_kept").format(staging=staging_table(staging.month), at_these_pickups=at_these_pickups)
+        )
+        kept = Counter(keeper for (keeper,) in dropped)
+        connection.execute("set local enable_seqscan = default")
+    return kept
+
+
+def _complete(record: Record, kept: Counter[str], partitions: dict[str, Partition]) -> Record:
+    others = {name: partitions[name].record for name in kept}
+    return replace(
+        record,
+        kept_by=dict(kept),
+        keepers={name: other.sha256 if other else "" for name, other in others.items()},
+        loaded_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _put_in_place(connection: psycopg.Connection, month: TripMonth, record: Record, old: Partition | None) -> None:
+    parent, partition = parent_table(month.colour), partition_table(month)
+    staging = staging_table(month)
+    connection.execute(record.comment_on(staging))
+    connection.execute(sql.SQL("set local lock_timeout = {}").format(EXCHANGE_TIMEOUT))
+    if old is not None:
+        connection.execute(sql.SQL("alter table {} detach partition {}").format(parent, old.table))
+        connection.execute(sql.SQL("drop table {}").format(old.table))
+    connection.execute(sql.SQL("alter table {} rename to {}").format(staging, sql.Identifier(partition_name(month))))
+    connection.execute(
+        sql.SQL("alter table {} attach partition {} for values in ({})").format(
+            parent, partition, sql.Literal(month.filename)
+        )
+    )
+
+
+@dataclass(frozen=True)
+class _Blocker:
+    pid: int
+    usename: str | None
+    application_name: str | None
+    state: str | None
+    since: str | None
+
+
+def _give_up(connection: psycopg.Connection, month: TripMonth, state: RetryCallState) -> None:
+    """Names the sessions that hold the table."""
+    partition = attached(connection, month.colour).get(month.filename)
+    parent = connection.execute("select to_regclass(%s)::oid::int8", [parent_name(month.colour)]).fetchone()
+    tables = [table for table in (parent and parent[0], partition and partition.oid) if table]
+    with connection.cursor(row_factory=class_row(_Blocker)) as cursor:
+        blockers = cursor.execute(statement("blockers").format(), {"tables": tables}).fetchall()
+    named = "; ".join(
+        f"pid {b.pid} ({b.usename}, {b.application_name or 'no name'}, {b.state}, since {b.since})" for b in blockers
+    )
+    pids = ", ".join(str(blocker.pid) for blocker in blockers) or "none any more"
+    raise TableBusy(
+        f"{month.colour.table} was in use for {state.seconds_since_start:.0f} s, so {month} could not be exchanged: "
+        f"{named or 'nobody holds it any more'}.",
+        f"A rerun helps once these sessions have ended their transactions (blocking pids: {pids}); "
+        "select pg_terminate_backend(pid) ends one. The older version of the month is still in place, whole.",
+    )

@@ -1,0 +1,248 @@
+"""A file's rows into a table of their own, with the row id made while they are written.
+
+Rows are written once: the table's `unique_row_id` is a generated column, and two connections COPY alternate blocks of
+whole lines. Only a whole and counted table gets the month's staging name; what a killed run leaves is dropped by the
+next one. Putting the table in its place is `merge.py`.
+"""
+
+import re
+import secrets
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg import sql
+
+from taxi_platform.errors import BadFile
+from taxi_platform.gzip_lines import read_blocks
+from taxi_platform.partitions import TripMonth
+from taxi_platform.postgres.record import Record
+from taxi_platform.postgres.tables import (
+    FILENAME,
+    SCHEMA,
+    UNIQUE_ROW_ID,
+    Partition,
+    attached,
+    definition,
+    ensure_tables,
+    is_stray,
+    name_of,
+    partition_name,
+    row_id_expression,
+    staging_name,
+    staging_table,
+)
+from taxi_platform.resources.postgres import Postgres
+from taxi_platform.source import RawFile
+
+STREAMS = 2
+"""Connections that COPY one file. The server parses and hashes rows, a core for each; more gained nothing on two."""
+
+
+def staged(connection: psycopg.Connection, month: TripMonth) -> Record | None:
+    """The record of the month's staging table, or None when nothing is staged."""
+    found = connection.execute(
+        "select obj_description(to_regclass(%s), 'pg_class')", [f"{SCHEMA}.{staging_name(month)}"]
+    ).fetchone()
+    return Record.parse(found[0]) if found else None
+
+
+def is_current(partition: Partition | None, partitions: dict[str, Partition], sha256: str) -> bool:
+    """Whether the attached month was made from this file, and would be made the same again.
+
+    It would not when a file that kept some of its rows has changed or gone since.
+    """
+    record = partition.record if partition else None
+    if record is None or record.sha256 != sha256:
+        return False
+    now = {name: other.record.sha256 for name, other in partitions.items() if other.record}
+    return all(now.get(name) == keeper for name, keeper in record.keepers.items())
+
+
+def stage(postgres: Postgres, file: RawFile) -> Record | None:
+    """Brings the file's rows into the month's staging table; the record of that table.
+
+    A month that is in place already and came from the same file is not staged again: None. A table that an earlier
+    run staged from the same file is used as it is. Raises BadFile for a value that Postgres does not take, with its
+    line; then nothing is staged and what was staged before stays.
+    """
+    month = file.month
+    with postgres.connect(f"stages {month}") as connection:
+        ensure_tables(connection, month.colour)
+        drop_orphans(connection)
+        partitions = attached(connection, month.colour)
+        if is_current(partitions.get(month.filename), partitions, file.sha256):
+            connection.execute(sql.SQL("drop table if exists {}").format(staging_table(month)))
+            return None
+        before = staged(connection, month)
+        if before and before.sha256 == file.sha256:
+            return before
+        with _loading_table(connection, file) as table:
+            rows = _copy(postgres, file, table)
+            if rows != file.rows:
+                raise BadFile(
+                    f"{rows:,} rows arrived in Postgres, {file.rows:,} were counted when it was fetched",
+                    "The file changed on disk meanwhile. Fetch it again with refresh: true.",
+                    filename=month.filename,
+                )
+            return _finish(connection, file, table)
+
+
+def drop_orphans(connection: psycopg.Connection) -> None:
+    """Drops what killed runs left: loading tables whose advisory lock is free."""
+    tables = connection.execute(
+        "select relname from pg_class where relnamespace = to_regnamespace(%s) and relkind = 'r' "
+        "and relname ~ '_loading_[0-9a-f]{8}$'",
+        [SCHEMA],
+    ).fetchall()
+    for (name,) in tables:
+        if connection.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", [name]).fetchone() == (True,):
+            connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(SCHEMA, name)))
+            connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", [name])
+
+
+@contextmanager
+def _loading_table(connection: psycopg.Connection, file: RawFile) -> Iterator[sql.Identifier]:
+    """A table of this run's own, gone when the block fails; the session's lock says that it is in use."""
+    month = file.month
+    name = f"{partition_name(month)}_loading_{secrets.token_hex(4)}"
+    table = sql.Identifier(SCHEMA, name)
+    connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [name])
+    connection.execute(_create_statement(file, table))
+    try:
+        yield table
+    except BaseException:
+        connection.execute(sql.SQL("drop table if exists {}").format(table))
+        raise
+    finally:
+        connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", [name])
+
+
+def _create_statement(file: RawFile, table: sql.Identifier) -> sql.Composed:
+    colour = file.month.colour
+    filename = sql.Literal(file.month.filename)
+    columns = [
+        sql.SQL("{} generated always as ({}) stored").format(definition(UNIQUE_ROW_ID), row_id_expression(colour)),
+        sql.SQL("{} default {}").format(definition(FILENAME), filename),
+        *[definition(column) for column in colour.columns],
+        *[sql.SQL("{} text").format(sql.Identifier(name)) for name in _extra_columns(file)],
+        # With this check ATTACH believes the bound and does not read the rows.
+        sql.SQL("constraint of_this_file check (filename is not null and filename = {})").format(filename),
+    ]
+    return sql.SQL("create table {} ({})").format(table, sql.SQL(", ").join(columns))
+
+
+def _copied_columns(file: RawFile) -> dict[str, str]:
+    """The loading table's columns in the file's order, each with its name in the file.
+
+    A column that the registry does not know gets a name that cannot meet another; it is dropped after the copy.
+    """
+    known = {column.postgres_name for column in file.month.colour.columns}
+    names = [
+        (name.lower() if name.lower() in known else f"extra_{place}", name) for place, name in enumerate(file.header)
+    ]
+    return dict(names)
+
+
+def _extra_columns(file: RawFile) -> list[str]:
+    return [name for name in _copied_columns(file) if name.startswith("extra_")]
+
+
+@dataclass
+class _Blocks:
+    """A file's blocks of whole lines, handed out to several streams, with the lines that each stream got."""
+
+    blocks: Iterator[bytes]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    next_line: int = 2
+    stopped: bool = False
+
+    def take(self) -> tuple[int, int, bytes] | None:
+        """The next block with its first line's number in the file and its number of lines, or None at the end."""
+        with self.lock:
+            block = None if self.stopped else next(self.blocks, None)
+            if block is None:
+                return None
+            first, lines = self.next_line, block.count(b"\n")
+            self.next_line += lines
+            return first, lines, block
+
+
+def _copy(postgres: Postgres, file: RawFile, table: sql.Identifier) -> int:
+    """Copies the file into the table on several connections; the rows that the server counted."""
+    blocks = _Blocks(read_blocks(file.path))
+    with ThreadPoolExecutor(STREAMS, thread_name_prefix="copy") as pool:
+        streams = [pool.submit(_copy_stream, postgres, file, table, blocks) for _ in range(STREAMS)]
+    errors = [error for stream in streams if (error := stream.exception())]
+    if errors:
+        # Both streams may meet a bad value; the file's first one is the one to report.
+        raise min(errors, key=lambda error: error.line or 0 if isinstance(error, BadFile) else 0)
+    return sum(stream.result() for stream in streams)
+
+
+def _copy_stream(postgres: Postgres, file: RawFile, table: sql.Identifier, blocks: _Blocks) -> int:
+    columns = sql.SQL(", ").join(sql.Identifier(name) for name in _copied_columns(file))
+    command = sql.SQL("copy {} ({}) from stdin with (format csv)").format(table, columns)
+    starts: list[tuple[int, int]] = []
+    sent = 0
+    with postgres.connect(f"copies {file.month}") as connection, connection.cursor() as cursor:
+        try:
+            with cursor.copy(command) as copy:
+                while taken := blocks.take():
+                    first, lines, block = taken
+                    starts.append((sent, first))
+                    sent += lines
+                    copy.write(block)
+        except psycopg.DataError as error:
+            blocks.stopped = True
+            raise _bad_value(file, error, starts) from error
+        except BaseException:
+            blocks.stopped = True
+            raise
+        return cursor.rowcount
+
+
+def _bad_value(file: RawFile, error: psycopg.DataError, starts: list[tuple[int, int]]) -> BadFile:
+    """What the server says of a value, with the stream's line turned into the file's."""
+    context = re.search(r"line (\d+)(?:, column ([^:]+))?", error.diag.context or "")
+    line = column = None
+    if context:
+        at = int(context[1]) - 1
+        sent, first = max(start for start in starts if start[0] <= at)
+        line = first + at - sent
+        column = _copied_columns(file).get(context[2])
+    return BadFile(
+        error.diag.message_primary or "a value that Postgres does not take",
+        "A rerun does not help until the published file is mended; nothing was changed in the tables.",
+        filename=file.month.filename,
+        line=line,
+        column=column,
+    )
+
+
+def _finish(connection: psycopg.Connection, file: RawFile, table: sql.Identifier) -> Record:
+    """Makes the loading table fit to be attached, gives it its record, and the month's staging name."""
+    month = file.month
+    pickup = month.colour.pickup
+    strays = is_stray(month, pickup)
+    with connection.transaction():
+        # Version 15 lets a still-generated column be attached and then cannot drop the expression.
+        alterations = [
+            sql.SQL("alter column unique_row_id drop expression"),
+            sql.SQL("alter column filename drop default"),
+            *[sql.SQL("drop column {}").format(sql.Identifier(name)) for name in _extra_columns(file)],
+        ]
+        connection.execute(sql.SQL("alter table {} {}").format(table, sql.SQL(", ").join(alterations)))
+        connection.execute(sql.SQL("create index on {} using brin ({})").format(table, name_of(pickup)))
+        connection.execute(
+            sql.SQL("create index on {} ({}, unique_row_id) where {}").format(table, name_of(pickup), strays)
+        )
+        counted = connection.execute(sql.SQL("select count(*) from {} where {}").format(table, strays)).fetchone()
+        record = Record(file.sha256, file.rows, counted[0] if counted else 0)
+        connection.execute(record.comment_on(table))
+        connection.execute(sql.SQL("drop table if exists {}").format(staging_table(month)))
+        connection.execute(sql.SQL("alter table {} rename to {}").format(table, sql.Identifier(staging_name(month))))
+    return record

@@ -1,0 +1,84 @@
+"""The Postgres server: connections to it, made the same way everywhere.
+
+Not here: what is done with a connection (`taxi_platform.postgres`), and how the embedded server is run
+(`resources.embedded_postgres`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+import psycopg
+from pydantic import PrivateAttr
+
+from taxi_platform.errors import DatabaseUnavailable, MissingRight
+from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
+from taxi_platform.settings import Settings
+
+DATABASE = "ny_taxi"
+
+# The row id is made of the server's text forms of times and numbers, so both are fixed; the rest keeps a role's own
+# settings from ending a load half way. `YMD` makes the server refuse day-month forms instead of guessing.
+_SESSION = """
+set datestyle = 'ISO, YMD'; set extra_float_digits = 1; set timezone = 'UTC'; set client_encoding = 'UTF8';
+set search_path = public; set statement_timeout = 0; set idle_in_transaction_session_timeout = 0;
+"""
+
+
+class Postgres(dg.ConfigurableResource):
+    """A PostgreSQL server from version 15: the one at `url`, or the embedded one when there is no URL.
+
+    `url`: `postgresql://user:password@host:port/database`; None takes the setting TAXI_POSTGRES_URL.
+    `patience`: seconds to go on trying when a reader's open transaction holds up an exchange.
+    """
+
+    url: str | None = None
+    patience: float = 60
+    _embedded_url: str | None = PrivateAttr(default=None)
+
+    def resolve_url(self) -> str:
+        """The server's URL, after starting the embedded server if that is the one. It may hold a password."""
+        if self.url:
+            return self.url
+        settings = Settings()
+        if settings.postgres_url:
+            return settings.postgres_url.get_secret_value()
+        if self._embedded_url is None:
+            server = EmbeddedPostgres(settings.home_folder / "postgres")
+            server.start()
+            server.ensure_database(DATABASE)
+            self._embedded_url = server.url(DATABASE)
+        return self._embedded_url
+
+    @contextmanager
+    def connect(self, purpose: str) -> Iterator[psycopg.Connection]:
+        """A connection in autocommit mode; `purpose` is what `pg_stat_activity` shows as the application.
+
+        Raises DatabaseUnavailable when the server does not answer or breaks off, and MissingRight when the user may
+        not do something.
+        """
+        try:
+            with psycopg.connect(
+                self.resolve_url(),
+                autocommit=True,
+                connect_timeout=10,
+                application_name=f"taxi_platform {purpose}",
+            ) as connection:
+                connection.execute(_SESSION)
+                yield connection
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise MissingRight(
+                f"Postgres: {error.diag.message_primary}",
+                "A rerun does not help: the platform's user needs CREATE on the database and on schema public, "
+                "and must own the tables it loads.",
+            ) from error
+        except psycopg.OperationalError as error:
+            raise DatabaseUnavailable(
+                f"Postgres does not answer or broke off: {_first_line(error)}",
+                "A rerun may help. Is the server up, and does TAXI_POSTGRES_URL have the right user, password and database?",
+            ) from error
+
+
+def _first_line(error: psycopg.Error) -> str:
+    """libpq's messages name host, port, user and database, never the password."""
+    return str(error).strip().split("\n", 1)[0]

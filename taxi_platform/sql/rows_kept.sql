@@ -1,0 +1,25 @@
+-- The rows of one other partition that the staged month must not bring again: candidates, by row id and pickup.
+--
+-- Equal row ids have equal pickups. So two files can share a row only where one of them has it as a stray: outside its
+-- own month, or without a pickup. A partition's strays stand in a partial index and are few; its other rows are reached
+-- by pickup through a BRIN index, and only where the staged month has strays.
+insert into pg_temp.rows_kept (unique_row_id, pickup, keeper)
+
+-- strays of the other partition that lie in the staged month, or where the staged month has strays too
+select other.unique_row_id, other.{pickup}, {keeper}
+from {other} as other
+where ({other_strays})
+    and (
+        (other.{pickup} >= {start} and other.{pickup} < {end})
+        or other.{pickup} is null
+        or other.{pickup} in (select staged.{pickup} from {staging} as staged where {staged_strays})
+    )
+
+union all
+
+-- rows inside the other partition's month that the staged month has as strays
+select other.unique_row_id, other.{pickup}, {keeper}
+from {other} as other
+where not ({other_strays})
+    and {at_these_pickups}
+    and other.unique_row_id in (select staged.unique_row_id from {staging} as staged where {staged_strays})

@@ -1,0 +1,57 @@
+"""Every test of the Postgres leg runs on the embedded version 18 and, where it is installed, on version 15."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from taxi_platform.partitions import TripMonth
+from taxi_platform.postgres.merge import Merged, merge
+from taxi_platform.postgres.staging import stage
+from taxi_platform.resources.postgres import Postgres
+from taxi_platform.source import RawFile
+from taxi_platform_tests.support.trip_files import Row, csv_text, raw_file
+
+
+@pytest.fixture(params=["postgres_url", "postgres15_url"], ids=["embedded 18", "server 15"])
+def server_url(request: pytest.FixtureRequest) -> str:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def postgres(server_url: str) -> Postgres:
+    return Postgres(url=server_url, patience=3)
+
+
+@pytest.fixture
+def query(server_url: str) -> Callable[..., list[tuple]]:
+    """Runs a query in a session of its own."""
+
+    def run(text: str, *values: object) -> list[tuple]:
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            cursor = connection.execute(text, values)  # pyright: ignore[reportArgumentType] - tests write their own SQL
+            return cursor.fetchall() if cursor.description else []
+
+    return run
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., RawFile]:
+    """Writes a month's file, in place of an older one."""
+
+    def run(month: TripMonth, rows: Iterable[Row], header: Iterable[str] | None = None) -> RawFile:
+        return raw_file(tmp_path, month, csv_text(month, rows, header))
+
+    return run
+
+
+@pytest.fixture
+def load(postgres: Postgres) -> Callable[[RawFile], Merged]:
+    """Stages and merges a file, as the two assets do."""
+
+    def run(file: RawFile) -> Merged:
+        stage(postgres, file)
+        return merge(postgres, file.month)
+
+    return run
