@@ -1,7 +1,6 @@
 """The products API: pages, and answers that are refused."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -98,17 +97,10 @@ def test_the_address_comes_from_the_setting_when_it_is_used(monkeypatch: pytest.
     assert server.asked[0].path == "/elsewhere"
 
 
-def real_answer() -> Path:
-    """A real answer of the API, if this machine has one."""
-    place = Path(os.environ.get("TAXI_REAL_FILES", Path(__file__).parents[3] / "shared" / "tlc"))
-    file = place.parent / "products" / "products.json"
+def test_a_real_answer_is_taken(real_files: Path) -> None:
+    file = real_files.parent / "products" / "products.json"
     if not file.exists():
-        pytest.skip(f"{file} is not there")
-    return file
-
-
-def test_a_real_answer_is_taken() -> None:
-    content = real_answer().read_bytes()
-    products = fetch(content)
+        pytest.skip(f"no real answer of the products API: {file} is not there")
+    products = fetch(file.read_bytes())
     assert len(products) == 30
     assert sum(product.get("brand") is None for product in products) == 15
