@@ -5,14 +5,21 @@ from typing import Any
 import dagster as dg
 
 from taxi_platform import checks
-from taxi_platform.assets import gcp, postgres, source
+from taxi_platform.assets import gcp, getting_started, postgres, source
 from taxi_platform.io_managers.bigquery import ExternalTables, MergedTables, MonthlyTables
 from taxi_platform.io_managers.gcs import LakeObjects
+from taxi_platform.io_managers.json_files import JsonFiles
 from taxi_platform.io_managers.postgres import PostgresStagingTables, PostgresTripTables
 from taxi_platform.io_managers.raw_files import RawFiles
+from taxi_platform.jobs import hello_world, statistics
+from taxi_platform.resources.duckdb_file import DuckDBFile
 from taxi_platform.resources.gcp import GoogleBigQuery, GoogleStorage
 from taxi_platform.resources.mirror import Mirror
 from taxi_platform.resources.postgres import Postgres
+from taxi_platform.resources.products import ProductsApi
+from taxi_platform.resources.statistics import DockerHub, GitHub
+from taxi_platform.resources.webhook import Webhook
+from taxi_platform.schedules import hello_schedule, statistics_schedule
 
 
 def build_defs(**resources: Any) -> dg.Definitions:
@@ -25,8 +32,10 @@ def build_defs(**resources: Any) -> dg.Definitions:
     gcs = resources.get("gcs") or GoogleStorage()
     bigquery = resources.get("bigquery") or GoogleBigQuery()
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([source, postgres, gcp]),
+        assets=dg.load_assets_from_modules([source, postgres, gcp, getting_started]),
         asset_checks=dg.load_asset_checks_from_modules([checks]),
+        jobs=[hello_world, statistics],
+        schedules=[hello_schedule, statistics_schedule],
         resources={
             "mirror": mirror,
             "postgres": server,
@@ -39,6 +48,12 @@ def build_defs(**resources: Any) -> dg.Definitions:
             "bigquery_external_tables": ExternalTables(gcs=gcs, bigquery=bigquery),
             "bigquery_monthly_tables": MonthlyTables(gcs=gcs, bigquery=bigquery),
             "bigquery_merged_tables": MergedTables(bigquery=bigquery),
+            "products_api": ProductsApi(),
+            "json_files": JsonFiles(),
+            "products_duckdb": DuckDBFile(),
+            "docker_hub": DockerHub(),
+            "github": GitHub(),
+            "webhook": Webhook(),
             **resources,
         },
         # A run has a process of its own already; one more for each step costs more than a small month does.

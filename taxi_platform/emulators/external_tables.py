@@ -47,6 +47,9 @@ class ExternalTables(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: ExternalTables  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
+    # An answer in two small packets would wait 40 ms for the other side's acknowledgement.
+    wbufsize = -1
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         status, kind, content = self._ask(self.command, self.path, self._body())

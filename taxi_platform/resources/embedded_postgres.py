@@ -157,6 +157,8 @@ class EmbeddedPostgres:
                 f"--username={USER}",
                 f"--pwfile={password_file.name}",
                 "--auth=scram-sha-256",
+                # Many rounds protect passwords that can be guessed; this one is random, and each connection pays.
+                "--set=scram_iterations=1",
                 "--encoding=UTF8",
                 "--locale=C",
                 "--locale-provider=builtin",
@@ -174,7 +176,7 @@ class EmbeddedPostgres:
             place.log.rename(place.log.with_suffix(".old.log"))
         for patience in (0.5, 1, 2, None):
             if not self._port.exists() or not _is_free(int(self._port.read_text())):
-                self._port.write_text(str(_free_port()))
+                self._port.write_text(str(free_port()))
             settings = {**SERVER_SETTINGS, "port": self._port.read_text()}
             options = " ".join(f"-c {name}={value}" for name, value in settings.items())
             told = place.log.stat().st_size if place.log.exists() else 0
@@ -198,6 +200,11 @@ class EmbeddedPostgres:
                 raise _cannot(f"be started: one runs already and stays {status!r}", _end_of(place.log))
             time.sleep(0.05)
         if status is None and _claims_a_stranger(place.data):
+            # Removing the file also removes PostgreSQL's own guard, so its last process must have left the data.
+            while _anybody_in(place.data):
+                if time.monotonic() > deadline:
+                    raise _cannot("be started: processes of one that was killed still run", _end_of(place.log))
+                time.sleep(0.05)
             (place.data / "postmaster.pid").unlink()
         return status == "ready"
 
@@ -218,10 +225,10 @@ def _status(data: Path) -> str | None:
 
 
 def _claims_a_stranger(data: Path) -> bool:
-    """Whether postmaster.pid names a process that is no server of ours.
+    """Whether postmaster.pid names a process that is there and is no running server of ours.
 
-    That is so after a restart of the machine or container, when somebody else has got the number. PostgreSQL then
-    takes the stranger for its own server and refuses to start.
+    That is so after a restart of the machine or container, when somebody else has got the number, and where nobody
+    collects dead processes. PostgreSQL then takes it for its own server and refuses to start.
     """
     lines = _postmaster_file(data)
     return bool(lines) and psutil.pid_exists(int(lines[0]))
@@ -234,18 +241,25 @@ def _postmaster_file(data: Path) -> list[str]:
         return []
 
 
-def _runs_in(pid: int, data: Path) -> bool:
-    """Whether the process works in the data folder, as a server does from its start to its end."""
+def _anybody_in(data: Path) -> bool:
+    return any(_runs_in(pid, data, unknown=False) for pid in psutil.pids())
+
+
+def _runs_in(pid: int, data: Path, *, unknown: bool = True) -> bool:
+    """Whether the process works in the data folder, as a server does from its start to its end.
+
+    `unknown` is the answer for a process that does not let itself be asked.
+    """
     try:
         process = psutil.Process(pid)
         return process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == data.resolve()
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:
-        return True
+        return unknown
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         return listener.getsockname()[1]

@@ -76,9 +76,9 @@ def settle(folder: Path) -> Place:
     link = folder / "server"
     if os.geteuid() != 0:
         link.mkdir(mode=0o700, exist_ok=True)
-        return Place(link, None, _wheel_programs())
+        return Place(link, None, wheel_programs())
 
-    account = _owner(link) or _server_account()
+    account = _owner(link) or server_account()
     if link.is_symlink() or not (link.exists() or _open_to_others(folder)):
         return Place(_settle_elsewhere(folder, link, account), account, _programs_for(account, _mark(folder)))
     link.mkdir(mode=0o700, exist_ok=True)
@@ -212,7 +212,7 @@ def _owner(place: Path) -> Account | None:
     return Account(status.st_uid, status.st_gid) if status.st_uid else None
 
 
-def _server_account() -> Account:
+def server_account() -> Account:
     """The user that the server runs as when root starts it; made when it is missing."""
     try:
         entry = pwd.getpwnam(SYSTEM_USER)
@@ -234,7 +234,7 @@ def _server_account() -> Account:
     return Account(entry.pw_uid, entry.pw_gid)
 
 
-def _wheel_programs() -> Path:
+def wheel_programs() -> Path:
     """The folder of PostgreSQL's programs in the wheel. Not imported: the package looks for a folder and warns."""
     found = importlib.util.find_spec(WHEEL.replace("-", "_"))
     if found is None or found.origin is None:
@@ -247,7 +247,7 @@ def _wheel_programs() -> Path:
 
 def _programs_for(account: Account, mark: str | None) -> Path:
     """The wheel's programs, or a copy of them if the account cannot run those."""
-    programs = _wheel_programs()
+    programs = wheel_programs()
     if _runs(account, programs):
         return programs
     version = importlib.metadata.version(WHEEL)
@@ -255,14 +255,18 @@ def _programs_for(account: Account, mark: str | None) -> Path:
     copy = copies / version
     if not copy.exists():
         unfinished = copies / f"{version}.{secrets.token_hex(4)}"
-        shutil.copytree(programs.parent, unfinished, symlinks=True)
+        # The programs find their libraries in a folder beside the package, so both keep their places.
+        package = programs.parents[1]
+        for part in (programs.parent, package.with_name(f"{package.name}.libs")):
+            if part.exists():
+                shutil.copytree(part, unfinished / part.relative_to(package.parent), symlinks=True)
         for path in (ELSEWHERE, copies, unfinished, *unfinished.rglob("*")):
             if not path.is_symlink():
                 path.chmod(path.stat().st_mode | (0o055 if path.is_dir() or path.stat().st_mode & 0o100 else 0o044))
         with contextlib.suppress(OSError):  # somebody else was faster
             unfinished.rename(copy)
         shutil.rmtree(unfinished, ignore_errors=True)
-    return copy / "bin"
+    return copy / programs.relative_to(programs.parents[2])
 
 
 def _runs(account: Account, programs: Path) -> bool:

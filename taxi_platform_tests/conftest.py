@@ -1,0 +1,99 @@
+"""Fixtures that start the real servers. They are started once for all tests that ask, and only when one asks."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
+from taxi_platform_tests.support import http_mirror, postgres15
+from taxi_platform_tests.support.http_mirror import HttpMirror
+
+REPO = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """An embedded server, running."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("home") / "postgres")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def postgres_url(embedded: EmbeddedPostgres) -> Iterator[str]:
+    """The URL of an empty database of this test's own, in the embedded PostgreSQL 18."""
+    with new_database(embedded.start()) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres15_server() -> Iterator[str]:
+    """The URL of a PostgreSQL 15's maintenance database."""
+    programs = postgres15.find_programs()
+    if programs is None:
+        pytest.skip("no programs of PostgreSQL 15 on this machine: /usr/lib/postgresql/15/bin, pg_config, PATH")
+    with postgres15.serve(programs) as url:
+        yield url
+
+
+@pytest.fixture
+def postgres15_url(postgres15_server: str) -> Iterator[str]:
+    """The URL of an empty database of this test's own, in a PostgreSQL 15."""
+    with new_database(postgres15_server) as url:
+        yield url
+
+
+@pytest.fixture(params=["postgres_url", "postgres15_url"], ids=["18", "15"])
+def each_postgres_url(request: pytest.FixtureRequest) -> str:
+    """One after the other: an empty database in the embedded PostgreSQL 18 and one in a PostgreSQL 15."""
+    return request.getfixturevalue(request.param)
+
+
+class ServeFolder(Protocol):
+    def __call__(self, folder: Path) -> AbstractContextManager[HttpMirror]: ...
+
+
+@pytest.fixture
+def serve_folder() -> ServeFolder:
+    """Serves a folder over HTTP: `with serve_folder(folder) as mirror: mirror.url`."""
+    return http_mirror.serve
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Iterator[HttpMirror]:
+    """A mirror over an empty folder, `mirror.folder`."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    with http_mirror.serve(folder) as mirror:
+        yield mirror
+
+
+@pytest.fixture(scope="session")
+def real_files() -> Path:
+    """The folder of real published files; tests that ask for it are skipped where there are none."""
+    folder = Path(os.environ.get("TAXI_REAL_FILES", REPO.parent / "shared" / "tlc"))
+    if not folder.is_dir():
+        pytest.skip(f"no real files: {folder} is not there; TAXI_REAL_FILES names another folder")
+    return folder
+
+
+@contextmanager
+def new_database(server_url: str) -> Iterator[str]:
+    """An empty database in the server, dropped at the end with whoever is still in it."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
