@@ -66,7 +66,7 @@ def test_a_corrected_file_replaces_its_older_version(load: Load, write: Write, q
 
 
 def test_a_corrected_file_takes_the_older_version_s_strays_with_it(load: Load, write: Write, query: Query) -> None:
-    load(write(APRIL, [trip(APRIL), trip(APRIL, "2041-08-17 16:24:38"), trip(APRIL, "", lpep_dropoff_datetime="")]))
+    load(write(APRIL, [trip(APRIL), trip(APRIL, "2041-08-17 16:24:38"), trip(APRIL, lpep_dropoff_datetime="", lpep_pickup_datetime="")]))
     load(write(APRIL, [trip(APRIL, "02 02:00:00")]))
     assert query("SELECT CAST(DATE(lpep_pickup_datetime) AS STRING) FROM {green_tripdata}") == [("2020-04-02",)]
 
