@@ -4,8 +4,9 @@ from typing import Any
 
 import dagster as dg
 
-from taxi_platform import checks
 from taxi_platform.assets import gcp, getting_started, postgres, source
+from taxi_platform.checks import gcp as gcp_checks
+from taxi_platform.checks import postgres as postgres_checks
 from taxi_platform.io_managers.bigquery import ExternalTables, MergedTables, MonthlyTables
 from taxi_platform.io_managers.gcs import LakeObjects
 from taxi_platform.io_managers.json_files import JsonFiles
@@ -33,7 +34,7 @@ def build_defs(**resources: Any) -> dg.Definitions:
     bigquery = resources.get("bigquery") or GoogleBigQuery()
     return dg.Definitions(
         assets=dg.load_assets_from_modules([source, postgres, gcp, getting_started]),
-        asset_checks=dg.load_asset_checks_from_modules([checks]),
+        asset_checks=dg.load_asset_checks_from_modules([postgres_checks, gcp_checks]),
         jobs=[hello_world, statistics],
         schedules=[hello_schedule, statistics_schedule],
         resources={

@@ -7,6 +7,7 @@ counts the turn up in `taxi_loads` and fails when it is not the turn that it loo
 
 import re
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -85,8 +86,7 @@ class _Looked:
     @property
     def strays(self) -> int:
         month = self.staged.month
-        outside = [trips for day, trips in self.days.items() if not month.start.date() <= day < month.end.date()]
-        return self.undated + sum(outside)
+        return self.undated + sum(trips for day, trips in self.days.items() if not month.has(day))
 
 
 def merge(warehouse: Warehouse, month: TripMonth, *, patience_seconds: float) -> Merged:
@@ -107,13 +107,13 @@ def merge(warehouse: Warehouse, month: TripMonth, *, patience_seconds: float) ->
 
 def _merge_once(warehouse: Warehouse, month: TripMonth, mark: str) -> Merged:
     looked = _look(warehouse, month, mark)
-    on_these_days = _condition(looked)
-    held = _held(warehouse, month, on_these_days)
+    days, undated = _days_concerned(looked)
+    held = rows_held(warehouse, month, days, undated=undated)
     old = looked.old
     if old and looked.before.is_current(month.filename, looked.staged.sha256) and held == old.rows_in_table:
         return Merged(old, False, None, 0, held, _total(looked.before))
     try:
-        _exchange(warehouse, looked, on_these_days)
+        _exchange(warehouse, looked, on_days(month.colour.pickup, days, undated=undated))
     except GoogleAPICallError as error:
         if _CONFLICT.search(error.message or ""):
             raise _OvertakenError from error
@@ -125,7 +125,8 @@ def _merge_once(warehouse: Warehouse, month: TripMonth, mark: str) -> Merged:
     if month.filename not in after.files:
         raise _OvertakenError
     record = after.files[month.filename]
-    return Merged(record, True, old, held, _held(warehouse, month, on_these_days), _total(after))
+    in_table = rows_held(warehouse, month, days, undated=undated)
+    return Merged(record, True, old, held, in_table, _total(after))
 
 
 def _look(warehouse: Warehouse, month: TripMonth, mark: str) -> _Looked:
@@ -144,19 +145,20 @@ def _look(warehouse: Warehouse, month: TripMonth, mark: str) -> _Looked:
     return _Looked(staged, mark, before, days, undated)
 
 
-def _condition(looked: _Looked) -> Sql:
-    """The days of the file and of the version that it replaces."""
+def _days_concerned(looked: _Looked) -> tuple[set[date], bool]:
+    """The days of the file and of the version that it replaces; whether either has rows without a pickup time."""
     old = looked.old
-    days = {*looked.days, *(old.days if old else ())}
-    undated = bool(looked.undated or (old and old.undated))
-    return on_days(looked.staged.month.colour.pickup, days, undated=undated)
+    return {*looked.days, *(old.days if old else ())}, bool(looked.undated or (old and old.undated))
 
 
-def _held(warehouse: Warehouse, month: TripMonth, on_these_days: Sql) -> int:
-    """Rows of the file that stand in the merged table on these days."""
-    merged = warehouse.name(merged_name(month.colour)).sql
+def rows_held(warehouse: Warehouse, month: TripMonth, days: Iterable[date], *, undated: bool) -> int:
+    """Rows of the month's file that stand in the merged table on these days, `undated`: also those without one."""
     (row,) = warehouse.run(
-        statement("bigquery_held", merged=merged, on_these_days=on_these_days),
+        statement(
+            "bigquery_held",
+            merged=warehouse.name(merged_name(month.colour)).sql,
+            on_these_days=on_days(month.colour.pickup, days, undated=undated),
+        ),
         job_labels(month, ASSET),
         filename=month.filename,
     )

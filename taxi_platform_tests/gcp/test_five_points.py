@@ -44,9 +44,7 @@ def test_the_file_that_was_loaded_first_keeps_a_row(load: Load, write: Write, qu
     assert rows_by_file(query) == {MARCH.filename: 2, APRIL.filename: 1}
 
 
-def test_a_row_that_the_first_file_repeats_is_kept_from_the_second_once(
-    load: Load, write: Write, query: Query
-) -> None:
+def test_a_row_that_the_first_file_repeats_is_kept_from_the_second_once(load: Load, write: Write, query: Query) -> None:
     shared = trip(MARCH, "2020-04-05 10:00:00")
     load(write(MARCH, [shared, shared]))
     merged = load(write(APRIL, [shared, trip(APRIL)]))
@@ -66,7 +64,16 @@ def test_a_corrected_file_replaces_its_older_version(load: Load, write: Write, q
 
 
 def test_a_corrected_file_takes_the_older_version_s_strays_with_it(load: Load, write: Write, query: Query) -> None:
-    load(write(APRIL, [trip(APRIL), trip(APRIL, "2041-08-17 16:24:38"), trip(APRIL, lpep_dropoff_datetime="", lpep_pickup_datetime="")]))
+    load(
+        write(
+            APRIL,
+            [
+                trip(APRIL),
+                trip(APRIL, "2041-08-17 16:24:38"),
+                trip(APRIL, lpep_dropoff_datetime="", lpep_pickup_datetime=""),
+            ],
+        )
+    )
     load(write(APRIL, [trip(APRIL, "02 02:00:00")]))
     assert query("SELECT CAST(DATE(lpep_pickup_datetime) AS STRING) FROM {green_tripdata}") == [("2020-04-02",)]
 

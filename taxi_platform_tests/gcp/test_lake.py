@@ -103,9 +103,7 @@ def test_only_the_version_that_was_looked_at_is_replaced(
     assert conditions == ["0", str(first.generation)]
 
 
-def test_a_large_file_goes_up_in_pieces(
-    bucket: storage.Bucket, write: Write, storage_front: UnreliableGoogle
-) -> None:
+def test_a_large_file_goes_up_in_pieces(bucket: storage.Bucket, write: Write, storage_front: UnreliableGoogle) -> None:
     """Resumable, so that a break costs one piece and memory holds one piece."""
     file = write(APRIL, [trip(APRIL)])
     noise = random.Random(1).randbytes(40 * 1024 * 1024)

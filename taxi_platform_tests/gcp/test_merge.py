@@ -114,6 +114,7 @@ def test_the_table_is_partitioned_and_described(load: Load, write: Write, wareho
         assert [field.name for field in table.schema if not field.description] == []
     merged = warehouse.table(warehouse.name("green_tripdata"))
     assert merged is not None
+    assert merged.time_partitioning is not None
     assert (merged.time_partitioning.type_, merged.time_partitioning.field) == ("DAY", "lpep_pickup_datetime")
     assert [(field.name, field.field_type) for field in merged.schema] == [
         ("unique_row_id", "BYTES"),
@@ -142,7 +143,14 @@ def test_the_table_is_partitioned_and_described(load: Load, write: Write, wareho
 
 
 def test_the_record_says_what_is_loaded(load: Load, write: Write, warehouse: Warehouse) -> None:
-    file = write(APRIL, [trip(APRIL), trip(APRIL, "2020-03-31 23:59:59"), trip(APRIL, lpep_dropoff_datetime="", lpep_pickup_datetime="")])
+    file = write(
+        APRIL,
+        [
+            trip(APRIL),
+            trip(APRIL, "2020-03-31 23:59:59"),
+            trip(APRIL, lpep_dropoff_datetime="", lpep_pickup_datetime=""),
+        ],
+    )
     load(file)
     record = loads.read(warehouse, GREEN, ensure_merged(warehouse, GREEN)).files[APRIL.filename]
     assert (record.sha256, record.rows, record.strays, record.undated) == (file.sha256, 3, 2, True)
