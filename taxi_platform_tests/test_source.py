@@ -10,6 +10,7 @@ import socket
 import threading
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from taxi_platform.download import safe_url
@@ -20,6 +21,7 @@ from taxi_platform.errors import (
     PermanentError,
     SourceUnavailable,
     TaxiError,
+    TransientError,
 )
 from taxi_platform.io_managers.raw_files import RawFiles
 from taxi_platform.resources.mirror import Mirror, ranges
@@ -167,7 +169,7 @@ def test_a_file_that_changes_between_attempts_is_fetched_anew(files, server):
 
 
 def test_a_rest_of_another_version_is_not_even_read(files, server, caplog):
-    server.faults = [Fault(cut_after=10_000, body=OTHER, etag='"of the old version"'), Fault(ignores_if_range=True)]
+    server.faults = [Fault(cut_after=10_000, etag='"of the old version"'), Fault(ignores_if_range=True)]
 
     assert bring(files)[0].path.read_bytes() == CONTENT
     assert server.headers_seen("Range") == [None, "bytes=10000-", None]
@@ -435,6 +437,15 @@ def test_a_file_that_is_not_as_it_was_checked_counts_as_missing(files, fault):
     assert files.find(GREEN) is None
     assert not bring(files)[1]
     assert found(files).sha256 == file.sha256
+
+
+def test_a_file_that_is_gone_is_not_recorded_as_materialized(files):
+    file, _ = bring(files)
+    files.handle_output(dg.build_output_context(), file)
+    file.path.unlink()
+
+    with pytest.raises(TransientError, match="no longer there"):
+        files.handle_output(dg.build_output_context(), file)
 
 
 @pytest.mark.parametrize("room", [20_000, len(CONTENT) - 1])
