@@ -36,7 +36,7 @@ class Interrupted(Exception):
     def __init__(self, what: str, retry_after: float | None = None) -> None:
         self.retry_after = retry_after
         """Seconds that the server asks to wait."""
-        super().__init__(what)
+        super().__init__(what if retry_after is None else f"{what} and asks to wait {retry_after:.0f} seconds")
 
 
 class Absent(Exception):
@@ -216,8 +216,9 @@ class Transfer:
     def _receive(self, response: requests.Response, shown: str) -> None:
         problem = None
         try:
-            # Bytes as they are: a server may label the file itself as Content-Encoding: gzip.
-            for data in response.raw.stream(CHUNK, decode_content=False):
+            # As they are: a server may label the file itself as Content-Encoding: gzip. As soon as they come: what has
+            # arrived before a stall is kept.
+            while data := response.raw.read1(CHUNK, decode_content=False):
                 self._take(data)
         except urllib3.exceptions.ReadTimeoutError:
             problem = "stalled"
@@ -236,8 +237,10 @@ class Transfer:
         return self._check.finish()
 
     def _take(self, data: bytes) -> None:
+        left = memoryview(data)
         try:
-            self._part.write(data)
+            while left:  # a disk that fills up takes a part of it first
+                left = left[self._part.write(left) :]
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise

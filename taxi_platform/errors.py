@@ -8,6 +8,8 @@
           NotStaged             an asset is asked for before the one it is made from
           ForeignTable          a table of our name that is not ours
           BadSetting            a setting is missing or cannot be used
+          BadAnswer             an API's answer is not what it should be
+          RateLimited           an API wants to be left alone for longer than a run should wait
           MissingRight          the account may not do what is asked
         TransientError          a rerun may succeed: retried with backoff
           SourceUnavailable     the source does not answer, or breaks off
@@ -77,6 +79,14 @@ class ForeignTable(PermanentError):
 
 class BadSetting(PermanentError):
     """A setting is missing or cannot be used."""
+
+
+class BadAnswer(PermanentError):
+    """An API's answer is not what it should be."""
+
+
+class RateLimited(PermanentError):
+    """An API wants to be left alone for longer than a run should wait; to retry at once would only prolong it."""
 
 
 class MissingRight(PermanentError):

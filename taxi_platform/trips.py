@@ -19,7 +19,7 @@ class Kind(Enum):
     INTEGER = ("integer", "INTEGER", r"(?:-?\d+)?")
     CODE = ("integer", "STRING", r"(?:-?\d+)?")
     """A small number that names something: an integer in Postgres, text in BigQuery."""
-    NUMBER = ("double precision", "NUMERIC", r"(?:-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)?")
+    NUMBER = ("double precision", "NUMERIC", r"(?:-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)?")
     """A distance in miles or money in US dollars."""
 
     def __init__(self, postgres: LiteralString, bigquery: LiteralString, pattern: str) -> None:

@@ -84,7 +84,7 @@ class PostgresStagingTables(dg.ConfigurableIOManager):
     def load_input(self, context: dg.InputContext) -> StagedMonth:
         month = TripMonth.from_key(context.asset_partition_key)
         with self.postgres.connect(f"looks for {month}") as connection:
-            record = staged(connection, month)
+            _, record = staged(connection, month)
             if record is not None:
                 return StagedMonth(month, record.sha256, record.rows, in_place=False)
             partition = attached(connection, month.colour).get(month.filename)

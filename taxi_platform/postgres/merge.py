@@ -21,7 +21,6 @@ from taxi_platform.partitions import TripMonth
 from taxi_platform.postgres.record import Record
 from taxi_platform.postgres.staging import is_current, staged
 from taxi_platform.postgres.tables import (
-    SCHEMA,
     Partition,
     attached,
     ensure_tables,
@@ -31,7 +30,6 @@ from taxi_platform.postgres.tables import (
     parent_table,
     partition_name,
     partition_table,
-    staging_name,
     staging_table,
     timestamp,
 )
@@ -94,8 +92,9 @@ def merge(postgres: Postgres, month: TripMonth) -> Merged:
 
 
 def _merge_once(connection: psycopg.Connection, month: TripMonth) -> tuple[Record, Record | None, bool]:
-    partitions = attached(connection, month.colour)
+    # In this order: a month that another run puts in place between the two looks is seen by the second.
     staging = _find_staged(connection, month)
+    partitions = attached(connection, month.colour)
     if staging is None:
         return _already_there(partitions, month), None, False
     connection.execute("truncate pg_temp.rows_kept")
@@ -105,9 +104,8 @@ def _merge_once(connection: psycopg.Connection, month: TripMonth) -> tuple[Recor
         connection.execute(
             sql.SQL("lock table only {} in share update exclusive mode").format(parent_table(month.colour))
         )
+        _hold(connection, staging)
         now = attached(connection, month.colour)
-        if _find_staged(connection, month) != staging:
-            raise _StagingReplacedError
         old = now.get(month.filename)
         if is_current(old, now, staging.record.sha256) and old and old.record:
             connection.execute(sql.SQL("drop table {}").format(staging_table(month)))
@@ -119,9 +117,18 @@ def _merge_once(connection: psycopg.Connection, month: TripMonth) -> tuple[Recor
 
 
 def _find_staged(connection: psycopg.Connection, month: TripMonth) -> _Staged | None:
-    found = connection.execute("select to_regclass(%s)::oid::int8", [f"{SCHEMA}.{staging_name(month)}"]).fetchone()
-    record = staged(connection, month)
-    return _Staged(month, found[0], record) if found and record else None
+    oid, record = staged(connection, month)
+    return _Staged(month, oid, record) if record else None
+
+
+def _hold(connection: psycopg.Connection, staging: _Staged) -> None:
+    """Locks the staging table, and makes sure that it is still the one that was looked at."""
+    try:
+        connection.execute(sql.SQL("lock table {}").format(staging_table(staging.month)))
+    except psycopg.errors.UndefinedTable:
+        raise _StagingReplacedError from None
+    if _find_staged(connection, staging.month) != staging:
+        raise _StagingReplacedError
 
 
 def _already_there(partitions: dict[str, Partition], month: TripMonth) -> Record:

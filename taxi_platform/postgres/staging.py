@@ -42,12 +42,14 @@ STREAMS = 2
 """Connections that COPY one file. The server parses and hashes rows, a core for each; more gained nothing on two."""
 
 
-def staged(connection: psycopg.Connection, month: TripMonth) -> Record | None:
-    """The record of the month's staging table, or None when nothing is staged."""
+def staged(connection: psycopg.Connection, month: TripMonth) -> tuple[int, Record | None]:
+    """The month's staging table: its oid and its record, or None for the record when nothing is staged."""
     found = connection.execute(
-        "select obj_description(to_regclass(%s), 'pg_class')", [f"{SCHEMA}.{staging_name(month)}"]
+        "select oid, obj_description(oid, 'pg_class') from pg_class where relnamespace = to_regnamespace(%s) "
+        "and relname = %s",
+        [SCHEMA, staging_name(month)],
     ).fetchone()
-    return Record.parse(found[0]) if found else None
+    return (found[0], Record.parse(found[1])) if found else (0, None)
 
 
 def is_current(partition: Partition | None, partitions: dict[str, Partition], sha256: str) -> bool:
@@ -77,7 +79,7 @@ def stage(postgres: Postgres, file: RawFile) -> Record | None:
         if is_current(partitions.get(month.filename), partitions, file.sha256):
             connection.execute(sql.SQL("drop table if exists {}").format(staging_table(month)))
             return None
-        before = staged(connection, month)
+        _, before = staged(connection, month)
         if before and before.sha256 == file.sha256:
             return before
         with _loading_table(connection, file) as table:
@@ -243,6 +245,8 @@ def _finish(connection: psycopg.Connection, file: RawFile, table: sql.Identifier
         counted = connection.execute(sql.SQL("select count(*) from {} where {}").format(table, strays)).fetchone()
         record = Record(file.sha256, file.rows, counted[0] if counted else 0)
         connection.execute(record.comment_on(table))
+        # Two runs of one month may come here at once.
+        connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [staging_name(month)])
         connection.execute(sql.SQL("drop table if exists {}").format(staging_table(month)))
         connection.execute(sql.SQL("alter table {} rename to {}").format(table, sql.Identifier(staging_name(month))))
     return record

@@ -117,7 +117,7 @@ class Mirror(dg.ConfigurableResource):
         base = (self.base_url or Settings().source_url).rstrip("/")
         if urlsplit(base).scheme not in ("http", "https", "file"):
             raise BadSetting(
-                f"TAXI_SOURCE_URL is {safe_url(base)!r}, which is no http, https or file URL.",
+                "TAXI_SOURCE_URL is no http, https or file URL.",
                 "A rerun does not help: set it to such a URL; a folder is written as file:///path/to/folder.",
             )
         return base
@@ -184,9 +184,8 @@ class Mirror(dg.ConfigurableResource):
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         asked = _interruption(state).retry_after
-        if asked is not None:
-            return asked + random.uniform(0, self.first_wait)
-        return tenacity.wait_exponential_jitter(self.first_wait, self.longest_wait, jitter=self.first_wait)(state)
+        doubling = tenacity.wait_exponential(self.first_wait, self.longest_wait)
+        return (doubling(state) if asked is None else asked) + random.uniform(0, self.first_wait)
 
     def _is_over(self, state: tenacity.RetryCallState) -> bool:
         """Whether to give up: also when the server asks for a longer wait than a run should take."""

@@ -75,7 +75,7 @@ class Postgres(dg.ConfigurableResource):
         except psycopg.OperationalError as error:
             raise DatabaseUnavailable(
                 f"Postgres does not answer or broke off: {_first_line(error)}",
-                "A rerun may help. Is the server up, and does TAXI_POSTGRES_URL have the right user, password and database?",
+                "A rerun may help. Is the server up, and are user, password and database in TAXI_POSTGRES_URL right?",
             ) from error
 
 

@@ -7,5 +7,5 @@ from psycopg import sql
 
 
 def statement(name: str) -> sql.SQL:
-    """The statement in `<name>.sql`, to be completed with `.format(...)`; the file is the package's own, never input."""
+    """The statement in `<name>.sql`, to be completed with `.format(...)`; the text is the package's own."""
     return sql.SQL(cast(LiteralString, files(__name__).joinpath(f"{name}.sql").read_text("utf-8")))

@@ -1,4 +1,4 @@
--- Who holds locks on these tables: the sessions that an exchange has to wait for.
+-- Who holds locks on these tables for as long as an exchange tries at a time, and so keeps it waiting.
 select distinct
     activity.pid,
     activity.usename,
@@ -11,4 +11,5 @@ where pg_locks.relation = any(%(tables)s::oid[])
     and pg_locks.granted
     and activity.datname = current_database()
     and activity.pid <> pg_backend_pid()
+    and activity.xact_start < clock_timestamp() - interval '1 second'
 order by activity.pid

@@ -14,23 +14,18 @@ from taxi_platform.source import RawFile
 from taxi_platform_tests.support.trip_files import Row, csv_text, raw_file
 
 
-@pytest.fixture(params=["postgres_url", "postgres15_url"], ids=["embedded 18", "server 15"])
-def server_url(request: pytest.FixtureRequest) -> str:
-    return request.getfixturevalue(request.param)
+@pytest.fixture
+def postgres(each_postgres_url: str) -> Postgres:
+    return Postgres(url=each_postgres_url, patience=3)
 
 
 @pytest.fixture
-def postgres(server_url: str) -> Postgres:
-    return Postgres(url=server_url, patience=3)
-
-
-@pytest.fixture
-def query(server_url: str) -> Callable[..., list[tuple]]:
+def query(each_postgres_url: str) -> Callable[..., list[tuple]]:
     """Runs a query in a session of its own."""
 
     def run(text: str, *values: object) -> list[tuple]:
-        with psycopg.connect(server_url, autocommit=True) as connection:
-            cursor = connection.execute(text, values)  # pyright: ignore[reportArgumentType] - tests write their own SQL
+        with psycopg.connect(each_postgres_url, autocommit=True) as connection:
+            cursor = connection.execute(text, values or None)  # pyright: ignore[reportArgumentType] - tests write their own SQL
             return cursor.fetchall() if cursor.description else []
 
     return run

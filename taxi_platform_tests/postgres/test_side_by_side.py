@@ -50,9 +50,9 @@ def together(*calls: Callable[[], object]) -> list[object]:
 
 
 @contextmanager
-def reading(server_url: str) -> Iterator[int]:
+def reading(url: str) -> Iterator[int]:
     """A reader's open transaction on the green table; its pid."""
-    with psycopg.connect(server_url) as connection:
+    with psycopg.connect(url) as connection:
         connection.execute("select count(*) from green_tripdata")
         yield connection.info.backend_pid
 
@@ -133,12 +133,12 @@ def test_two_months_at_once_do_not_both_keep_a_row(postgres: Postgres, write: Wr
         assert query("select count(*), count(distinct unique_row_id) from green_tripdata") == [(3, 3)]
 
 
-def test_a_query_sees_a_month_whole_old_or_new(load: Load, write: Write, server_url: str) -> None:
+def test_a_query_sees_a_month_whole_old_or_new(load: Load, write: Write, each_postgres_url: str) -> None:
     load(write(APRIL, many_trips(APRIL, 100)))
     seen, stop = set(), threading.Event()
 
     def look() -> None:
-        with psycopg.connect(server_url, autocommit=True) as connection:
+        with psycopg.connect(each_postgres_url, autocommit=True) as connection:
             while not stop.is_set():
                 seen.update(connection.execute("select count(*) from green_tripdata").fetchall())
 
@@ -153,21 +153,21 @@ def test_a_query_sees_a_month_whole_old_or_new(load: Load, write: Write, server_
     assert seen <= {(100,), (200,), (300,), (400,)}
 
 
-def test_a_first_load_passes_by_open_transactions(load: Load, write: Write, server_url: str) -> None:
+def test_a_first_load_passes_by_open_transactions(load: Load, write: Write, each_postgres_url: str) -> None:
     load(write(MARCH, [trip(MARCH)]))
-    with reading(server_url):
+    with reading(each_postgres_url):
         assert load(write(APRIL, [trip(APRIL)])).changed
 
 
-def test_an_unchanged_month_passes_by_open_transactions(load: Load, write: Write, server_url: str) -> None:
+def test_an_unchanged_month_passes_by_open_transactions(load: Load, write: Write, each_postgres_url: str) -> None:
     file = write(MARCH, [trip(MARCH)])
     load(file)
-    with reading(server_url):
+    with reading(each_postgres_url):
         assert not load(file).changed
 
 
 def test_a_long_transaction_is_named_and_never_queues_other_readers_for_long(
-    load: Load, write: Write, query: Query, server_url: str
+    load: Load, write: Write, query: Query, each_postgres_url: str
 ) -> None:
     load(write(APRIL, [trip(APRIL)]))
     corrected = write(APRIL, [trip(APRIL), trip(APRIL, "02 00:00:00")])
@@ -176,14 +176,14 @@ def test_a_long_transaction_is_named_and_never_queues_other_readers_for_long(
     def keep_asking() -> int:
         """Each query has to come through in five seconds, or the server ends it with an error."""
         asked = 0
-        with psycopg.connect(server_url, autocommit=True) as connection:
+        with psycopg.connect(each_postgres_url, autocommit=True) as connection:
             connection.execute("set statement_timeout = '5s'")
             while not stop.is_set():
                 connection.execute("select count(*) from green_tripdata")
                 asked += 1
         return asked
 
-    with reading(server_url) as pid, ThreadPoolExecutor(1) as pool:
+    with reading(each_postgres_url) as pid, ThreadPoolExecutor(1) as pool:
         reader = pool.submit(keep_asking)
         try:
             with pytest.raises(TableBusy, match=rf"(?s)pid {pid} \(.*blocking pids: {pid}\)") as caught:
@@ -198,16 +198,16 @@ def test_a_long_transaction_is_named_and_never_queues_other_readers_for_long(
 
 
 def test_an_exchange_waits_for_a_reader_that_ends(
-    postgres: Postgres, write: Write, query: Query, server_url: str
+    postgres: Postgres, write: Write, query: Query, each_postgres_url: str
 ) -> None:
-    patient = Postgres(url=server_url, patience=60)
+    patient = Postgres(url=each_postgres_url, patience=60)
     for rows in (1, 2):
         file = write(APRIL, many_trips(APRIL, rows))
         stage(patient, file)
         if rows == 1:
             merge(patient, APRIL)
     with ThreadPoolExecutor(1) as pool:
-        with reading(server_url):
+        with reading(each_postgres_url):
             waiting = pool.submit(merge, patient, APRIL)
             until(lambda: query(f"select 1 {MINE} and wait_event_type = 'Lock'"), "the exchange waits")
         assert waiting.result().changed
@@ -215,11 +215,11 @@ def test_an_exchange_waits_for_a_reader_that_ends(
 
 
 def test_killed_while_it_stages_the_table_is_as_it_was_and_the_next_run_cleans_up(
-    load: Load, write: Write, query: Query, server_url: str
+    load: Load, write: Write, query: Query, each_postgres_url: str
 ) -> None:
     load(write(APRIL, [trip(APRIL)]))
     file = write(APRIL, many_trips(APRIL, 100_000))
-    with process(server_url, file) as victim:
+    with process(each_postgres_url, file) as victim:
         until(lambda: query("select 1 from pg_stat_progress_copy where tuples_processed > 0"), "rows are copied")
         victim.kill()
     until(lambda: not query(f"select 1 {MINE}"), "the server has noticed")
@@ -231,12 +231,12 @@ def test_killed_while_it_stages_the_table_is_as_it_was_and_the_next_run_cleans_u
 
 
 def test_killed_while_it_merges_the_table_is_as_it_was_and_the_next_run_succeeds(
-    load: Load, write: Write, query: Query, server_url: str
+    load: Load, write: Write, query: Query, each_postgres_url: str
 ) -> None:
     load(write(APRIL, [trip(APRIL)]))
     file = write(APRIL, many_trips(APRIL, 1000))
-    with reading(server_url), process(server_url, file) as victim:
-        waits = f"select 1 {MINE} and wait_event_type = 'Lock' and query like 'alter table%%detach%%'"
+    with reading(each_postgres_url), process(each_postgres_url, file) as victim:
+        waits = f"select 1 {MINE} and wait_event_type = 'Lock' and query like 'alter table%detach%'"
         until(lambda: query(waits), "the exchange waits for the reader, inside its transaction")
         victim.kill()
     until(lambda: not query(f"select 1 {MINE}"), "the server has noticed")
@@ -247,10 +247,10 @@ def test_killed_while_it_merges_the_table_is_as_it_was_and_the_next_run_succeeds
 
 
 def test_a_run_does_not_touch_what_another_run_is_still_copying(
-    load: Load, write: Write, query: Query, server_url: str
+    load: Load, write: Write, query: Query, each_postgres_url: str
 ) -> None:
     file = write(APRIL, many_trips(APRIL, 100_000))
-    with process(server_url, file) as other:
+    with process(each_postgres_url, file) as other:
         until(lambda: query("select 1 from pg_stat_progress_copy where tuples_processed > 0"), "rows are copied")
         load(write(MARCH, [trip(MARCH)]))
         other.join()

@@ -1,0 +1,63 @@
+"""Small published files made up from the registry, for tests; the same seed makes the same bytes."""
+
+import gzip
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from taxi_platform.partitions import TripMonth
+from taxi_platform.trips import Column, Kind
+
+GREEN = TripMonth.from_key("green|2020-04")
+YELLOW = TripMonth.from_key("yellow|2020-03")
+
+
+def header_of(month: TripMonth) -> list[str]:
+    return [column.name for column in month.colour.columns]
+
+
+def rows_of(month: TripMonth, count: int, seed: int = 1) -> list[list[str]]:
+    """Rows like real ones: the last third has no meter record."""
+    chance = random.Random(seed)
+    return [
+        [_value(column, month, chance, index >= count * 2 // 3) for column in month.colour.columns]
+        for index in range(count)
+    ]
+
+
+def _value(column: Column, month: TripMonth, chance: random.Random, bare: bool) -> str:
+    number = chance.randrange(1, 10**4)
+    match column.kind:
+        case Kind.TIME:
+            return f"{month.month}-{number % 28 + 1:02} {number % 24:02}:{number % 60:02}:{number % 59:02}"
+        case Kind.NUMBER:
+            return ["0", ".86", "-3.5", f"{number / 100:.2f}", "1.", "12"][number % 6]
+        case _ if bare:
+            return ""
+        case Kind.TEXT if column.name == "store_and_fwd_flag":
+            return "NY"[number % 2]
+        case _:
+            return str(number % 300)
+
+
+def csv_of(header: list[str], rows: list[list[str]], end: str = "\r\n") -> bytes:
+    return "".join(",".join(line) + end for line in [header, *rows]).encode()
+
+
+def sample_csv(month: TripMonth, count: int = 50, seed: int = 1) -> bytes:
+    return csv_of(header_of(month), rows_of(month, count, seed))
+
+
+def sample_gz(month: TripMonth, count: int = 50, seed: int = 1) -> bytes:
+    """A good published file. Barely compressed, so that there is much to cut."""
+    return gzip.compress(sample_csv(month, count, seed), compresslevel=1, mtime=0)
+
+
+def real_files() -> Path:
+    """The folder of real published files; skips the test where there is none."""
+    folder = Path(os.environ.get("TAXI_REAL_FILES") or Path(__file__).parents[2].parent / "shared" / "tlc")
+    if not folder.is_dir():
+        pytest.skip(f"no real files in {folder}; TAXI_REAL_FILES names another folder")
+    return folder
