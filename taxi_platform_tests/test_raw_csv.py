@@ -134,12 +134,21 @@ def test_the_next_asset_is_handed_the_file(platform, tmp_path):
     assert shown["path"] == str(tmp_path / "raw" / "green" / GREEN.gz_name)
 
 
-def test_the_next_asset_alone_needs_no_mirror_while_the_file_is_there(platform, server):
+def test_the_next_asset_alone_is_handed_what_is_published_now(platform, server):
     facts(platform.run())
-    asked = len(server.requests)
+    server.publish(f"green/{GREEN.gz_name}", sample_gz(GREEN, 400))
 
-    assert facts(platform.run(selection="rows_handed_over"), "rows_handed_over")["rows"] == 300
-    assert len(server.requests) == asked
+    assert facts(platform.run(selection="rows_handed_over"), "rows_handed_over")["rows"] == 400
+
+
+@pytest.mark.parametrize("answers", [503, 404])
+def test_the_next_asset_alone_makes_do_with_the_file_that_is_there(platform, server, answers):
+    facts(platform.run())
+    server.faults = [Fault(status=answers)] * 200
+    result = platform.run(selection="rows_handed_over")
+
+    assert facts(result, "rows_handed_over")["rows"] == 300
+    assert "The file on disk is used" in platform.log(result)
 
 
 def test_the_next_asset_fetches_a_file_that_is_not_on_this_machine(platform, server, tmp_path, instance):
@@ -150,7 +159,7 @@ def test_the_next_asset_fetches_a_file_that_is_not_on_this_machine(platform, ser
 
     assert shown["sha256"] == fetched["sha256"]
     assert "another disk" in shown["path"]
-    assert "fetching it again" in elsewhere.log(result)
+    assert "which was not on this machine" in elsewhere.log(result)
 
 
 @pytest.mark.parametrize("content", [b"<html><title>Sign in</title>", sample_gz(GREEN)[:-10], sample_gz(YELLOW)])

@@ -1,0 +1,69 @@
+# The ways in. Everything is installed in .venv, from the package index that pip is set up for.
+
+PIP = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALLED = .venv/.installed
+INSTALLED_FOR_TESTS = .venv/.installed-for-tests
+
+.PHONY: help demo dev sql stop test lint format clean
+
+help:
+	@echo "make demo     load sample trips into an embedded PostgreSQL, and show what came of it"
+	@echo "make dev      open the web interface"
+	@echo "make sql      query the trips with psql, or QUERY='select ...' make sql for one statement"
+	@echo "make stop     stop the embedded PostgreSQL"
+	@echo "make test     ruff, pyright and the tests"
+	@echo "make lint     ruff and pyright alone"
+	@echo "make format   put the code into ruff's form"
+	@echo "make clean    remove .venv, caches and the demo; rows of real trips stay"
+
+demo: $(INSTALLED)
+	@.venv/bin/taxi-platform demo
+
+dev: $(INSTALLED)
+	@.venv/bin/taxi-platform dev $(OPTIONS)
+
+sql: export TAXI_QUERY = $(QUERY)
+sql: $(INSTALLED)
+	@.venv/bin/taxi-platform sql $${TAXI_QUERY:+"$$TAXI_QUERY"}
+
+stop: $(INSTALLED)
+	@.venv/bin/taxi-platform stop
+
+test: lint
+	.venv/bin/pytest $(OPTIONS)
+
+lint: $(INSTALLED_FOR_TESTS)
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/pyright
+
+format: $(INSTALLED_FOR_TESTS)
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+clean:
+	@if [ -x .venv/bin/taxi-platform ]; then .venv/bin/taxi-platform clean; fi
+	rm -rf .venv .pytest_cache .ruff_cache build *.egg-info
+	find taxi_platform taxi_platform_tests -name __pycache__ -prune -exec rm -rf {} +
+
+# The newest Python that fits, or the one that is named: make PYTHON=/path/to/python3.12 demo
+.venv/bin/python:
+	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \
+	  if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then \
+	    echo "Making .venv with $$python ($$($$python -V))"; \
+	    $$python -m venv --clear .venv && exit 0; \
+	    echo "$$python could not make a virtual environment. On Debian: apt-get install python3-venv" >&2; exit 1; \
+	  fi; \
+	done; \
+	echo "Python 3.11, 3.12 or 3.13 is needed, and none is on the PATH. Name one: make PYTHON=/path/to/python3.11" >&2; \
+	exit 1
+
+$(INSTALLED): .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing the platform in .venv; this takes a minute or two, once."
+	@$(PIP) --editable .
+	@touch $@
+
+$(INSTALLED_FOR_TESTS): .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing the platform and what its tests need in .venv; this takes a few minutes, once."
+	@$(PIP) --editable '.[dev,emulators]'
+	@touch $@ $(INSTALLED)

@@ -1,0 +1,153 @@
+"""The command `taxi-platform`: the demo, the web interface, the embedded server, a way to type SQL.
+
+Not here: loading a month. That is Dagster's own: `dagster asset materialize -m taxi_platform ...`.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+from psycopg.conninfo import conninfo_to_dict
+
+from taxi_platform.errors import TaxiError
+from taxi_platform.settings import Settings
+
+_AFTER_DEMO = """
+What next:
+  make sql                               query these rows; one statement: make sql QUERY='select ...'
+  TAXI_HOME={demo} make dev        see them and how they were loaded, in the browser
+  make stop                              stop the database server, which goes on running until then
+
+With real trips, kept apart from these:
+  .venv/bin/dagster asset materialize -m taxi_platform --select '+postgres_tripdata' --partition 'green|2020-04'
+                                         downloads 0.7 MB from the public mirror and loads 35,612 rows
+  make dev                               the web interface, to load more of them
+"""
+
+
+class _Group(click.Group):
+    """Shows errors that the platform raises on purpose as text, not as a traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except TaxiError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Group)
+def main() -> None:
+    """New York's taxi trips, month by month, into PostgreSQL and BigQuery."""
+
+
+@main.command()
+def demo() -> None:
+    """Load invented sample trips into a database of their own, and show what came of it."""
+    # Dagster is loaded only by the commands that need it: the others answer at once.
+    from taxi_platform import demo as steps  # noqa: PLC0415
+    from taxi_platform.instance import embedded_server  # noqa: PLC0415
+
+    home = steps.demo_home(Settings().home_folder)
+    click.echo("Sample data: invented trips in files like the published ones, not real ones.")
+    click.echo(f"Everything is kept in {_shown(home)}.\n")
+    for month in steps.load_samples(home):
+        click.echo(f"  loaded {month.colour.name} {month.month}", err=True)
+    click.echo(f"\n{'table':<24}{'month':<10}{'rows in file':>14}{'in table':>12}{'kept by another file':>23}")
+    for found in steps.loaded_months(embedded_server(home).url()):
+        click.echo(
+            f"{f'public.{found.month.colour.table}':<24}{found.month.month:<10}"
+            f"{found.rows_in_file:>14,}{found.rows_in_table:>12,}{found.rows_kept_elsewhere:>23,}"
+        )
+    click.echo("\nA row that stands in two files is kept by the one that was loaded first.")
+    click.echo(_AFTER_DEMO.format(demo=_shown(home)))
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def dev(options: tuple[str, ...]) -> None:
+    """Open the web interface, with the daemon and a run history that lasts.
+
+    OPTIONS go to `dagster dev`, for example `--port 3001`.
+    """
+    from taxi_platform.instance import prepare  # noqa: PLC0415
+
+    environment = {**os.environ, **prepare(Settings().home_folder)}
+    click.echo("The web interface: http://127.0.0.1:3000, unless a line below names another port. Ctrl-C ends it.")
+    click.echo("The embedded database goes on running then; `make stop` stops it.")
+    sys.stdout.flush()
+    # In place of this process, so that signals reach Dagster itself.
+    # `dagster dev` recommends a tool that wants another layout of the project; that is no news to whoever runs this.
+    quietly = ["-W", "ignore:Function `dev_command` is superseded"]
+    command = [sys.executable, *quietly, "-m", "dagster", "dev", "-m", "taxi_platform", *options]
+    os.execve(sys.executable, command, environment)
+
+
+@main.command()
+@click.argument("query", required=False)
+def sql(query: str | None) -> None:
+    """Open psql on the database of trips, or run QUERY in it.
+
+    That is the one of TAXI_POSTGRES_URL, else the embedded one, else the demo's when there is no other.
+    """
+    from taxi_platform.resources.server_place import wheel_programs  # noqa: PLC0415
+
+    told = conninfo_to_dict(_trips_url())
+    # In the environment, where other users do not see the password. A URL's other options have names like these too.
+    names = {"dbname": "PGDATABASE"}
+    environment = {**os.environ, **{names.get(key, f"PG{key.upper()}"): str(value) for key, value in told.items()}}
+    program = str(wheel_programs() / "psql")
+    sys.stdout.flush()
+    os.execve(program, [program, "--no-psqlrc", *(["--command", query] if query else [])], environment)
+
+
+@main.command()
+def stop() -> None:
+    """Stop the embedded servers of this home and of its demo."""
+    from taxi_platform.instance import embedded_server  # noqa: PLC0415
+
+    for home in _homes():
+        server = embedded_server(home)
+        was_running = server.running()
+        server.stop()
+        click.echo(f"{_shown(home)}: {'stopped' if was_running else 'was not running'}")
+
+
+@main.command()
+def clean() -> None:
+    """Stop the embedded servers, and remove the demo with its database. Real rows stay."""
+    import shutil  # noqa: PLC0415
+
+    from taxi_platform.instance import embedded_server  # noqa: PLC0415
+
+    home, demo_home = _homes()
+    embedded_server(home).stop()
+    embedded_server(demo_home).remove()
+    shutil.rmtree(demo_home, ignore_errors=True)
+    if home.exists():
+        click.echo(f"{_shown(home)} is left: it holds the rows and downloads of real months. Remove it by hand.")
+
+
+def _trips_url() -> str:
+    from taxi_platform.instance import embedded_server  # noqa: PLC0415
+
+    url = Settings().postgres_url
+    if url is not None:
+        return url.get_secret_value()
+    home, demo_home = _homes()
+    chosen = demo_home if (demo_home / "postgres").exists() and not (home / "postgres").exists() else home
+    server = embedded_server(chosen)
+    server.start()
+    click.echo(f"The database in {_shown(chosen)}.", err=True)
+    return server.ensure_database()
+
+
+def _homes() -> tuple[Path, Path]:
+    home = Settings().home_folder
+    return home, home / "demo"
+
+
+def _shown(path: Path) -> str:
+    """The path as short as it can be typed from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

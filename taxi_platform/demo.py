@@ -1,0 +1,88 @@
+"""The demo: sample files, loaded through the assets into a home of their own, and what came of it.
+
+Sample rows never meet real ones: the demo has its own embedded server, under `<TAXI_HOME>/demo`.
+
+Not here: how samples are made (`sample_data`) and how a month is loaded.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+from psycopg import sql
+
+from taxi_platform.definitions import build_defs
+from taxi_platform.instance import embedded_server, prepare
+from taxi_platform.partitions import TripMonth
+from taxi_platform.postgres.tables import attached, parent_table
+from taxi_platform.sample_data import write_samples
+from taxi_platform.trips import COLOURS, Colour
+
+
+@dataclass(frozen=True)
+class LoadedMonth:
+    """A month as the database has it."""
+
+    month: TripMonth
+    rows_in_file: int
+    rows_in_table: int
+    rows_kept_elsewhere: int
+
+
+def demo_home(home: Path) -> Path:
+    """The demo's home within a home."""
+    return home / "demo"
+
+
+def load_samples(home: Path) -> Iterator[TripMonth]:
+    """Makes the sample files and loads each through the assets; yields a month when it is in its table.
+
+    Changes this process's environment, which is where the resources find the demo's home, files and server.
+    """
+    samples = home / "sample-data"
+    paths = write_samples(samples)
+    os.environ |= prepare(home)
+    # Given in any case, so that settings in .env do not lead elsewhere.
+    os.environ |= {"TAXI_SOURCE_URL": samples.as_uri(), "TAXI_POSTGRES_URL": embedded_server(home).ensure_database()}
+    job = sample_job()
+    with dg.DagsterInstance.get() as instance:
+        for path in paths:
+            month = TripMonth.from_file(COLOURS[path.parent.name], path.name.removesuffix(".gz"))
+            assert month is not None, path
+            load(month, job, instance)
+            yield month
+
+
+def sample_job() -> dg.JobDefinition:
+    """The job that loads a month and all it is made from."""
+    job = dg.define_asset_job("load_sample", selection="+key:postgres_tripdata")
+    return dg.Definitions.merge(build_defs(), dg.Definitions(jobs=[job])).resolve_job_def("load_sample")
+
+
+def load(month: TripMonth, job: dg.JobDefinition, instance: dg.DagsterInstance) -> None:
+    """Loads the month in this process; raises what the run raised."""
+    job.execute_in_process(
+        run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+        partition_key=month.partition_key,
+        instance=instance,
+        tags={"taxi/sample": "true"},
+    )
+
+
+def loaded_months(url: str) -> list[LoadedMonth]:
+    """What the database at the URL has of each month, counted in the tables; beside it the month's own record."""
+    with psycopg.connect(url) as connection:
+        return [found for colour in COLOURS.values() for found in _months_of(connection, colour)]
+
+
+def _months_of(connection: psycopg.Connection, colour: Colour) -> Iterator[LoadedMonth]:
+    for filename, partition in sorted(attached(connection, colour).items()):
+        month, record = TripMonth.from_file(colour, filename), partition.record
+        if month is None or record is None:
+            continue
+        query = sql.SQL("select count(*) from {} where filename = %s").format(parent_table(colour))
+        row = connection.execute(query, [filename]).fetchone()
+        yield LoadedMonth(month, record.rows, row[0] if row else 0, record.rows_kept_elsewhere)

@@ -1,0 +1,29 @@
+"""Dagster's own instance under the home: where run history, logs and the state of schedules are kept.
+
+Not here: what the instance is told (`instance.yaml`), and any trips.
+"""
+
+from importlib.resources import files
+from pathlib import Path
+
+from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
+
+DATABASE = "dagster"
+
+
+def embedded_server(home: Path) -> EmbeddedPostgres:
+    """The embedded server of a home (TAXI_HOME as an absolute path)."""
+    return EmbeddedPostgres(home / "postgres")
+
+
+def prepare(home: Path) -> dict[str, str]:
+    """Makes the home's instance ready and starts the embedded server that holds its history.
+
+    Returns the environment variables that lead Dagster to it; TAXI_HISTORY_URL is a secret.
+    """
+    server = embedded_server(home)
+    server.start()
+    folder = home / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dagster.yaml").write_text(files("taxi_platform").joinpath("instance.yaml").read_text())
+    return {"DAGSTER_HOME": str(folder), "TAXI_HISTORY_URL": server.ensure_database(DATABASE), "TAXI_HOME": str(home)}
