@@ -60,6 +60,9 @@ def demo() -> None:
             f"{found.rows_in_file:>14,}{found.rows_in_table:>12,}{found.rows_kept_elsewhere:>23,}"
         )
     click.echo("\nA row that stands in two files is kept by the one that was loaded first.")
+    click.echo("\nThe first examples: hello_world, and the mean price of sample products by brand, in DuckDB.\n")
+    for brand, price in steps.run_examples(home):
+        click.echo(f"  {brand:<22}{price:>10,.2f}")
     click.echo(_AFTER_DEMO.format(demo=_shown(home)))
 
 
