@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from psycopg.conninfo import conninfo_to_dict
 
-from taxi_platform.demo import load_samples, loaded_months
+from taxi_platform.demo import load_samples, loaded_months, run_examples
 from taxi_platform.errors import TaxiError
 from taxi_platform.instance import demo_home, embedded_server, prepare
 from taxi_platform.resources.server_place import wheel_programs
@@ -60,6 +60,9 @@ def demo() -> None:
             f"{found.rows_in_file:>14,}{found.rows_in_table:>12,}{found.rows_kept_elsewhere:>23,}"
         )
     click.echo("\nA row that stands in two files is kept by the one that was loaded first.")
+    click.echo("\nThe first examples: hello_world, and the mean price of sample products by brand, in DuckDB.\n")
+    for brand, price in run_examples(home):
+        click.echo(f"  {brand:<22}{price:>10,.2f}")
     click.echo(_AFTER_DEMO.format(dev=f"TAXI_HOME={_shown(home)} make dev "))
 
 
