@@ -17,7 +17,8 @@ from taxi_platform.trips import FILENAME, UNIQUE_ROW_ID
 # Permanent errors say themselves that they are not to be retried.
 _RETRIES = dg.RetryPolicy(max_retries=3, delay=10, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
-# Both colours' columns; a run's own schema, with only its colour's, is in that run's metadata.
+# Both colours' columns; a run's own schema, with only its colour's, is in that run's metadata. The bucket and the
+# dataset show the columns of what they hold.
 _FILE_SCHEMA = schema_of(union_columns(), lambda column: column.kind.bigquery)
 _TABLE_SCHEMA = schema_of([UNIQUE_ROW_ID, FILENAME, *union_columns()], type_of)
 
@@ -28,7 +29,7 @@ _TABLE_SCHEMA = schema_of([UNIQUE_ROW_ID, FILENAME, *union_columns()], type_of)
     owners=["team:taxi-platform"],
     code_version="1",
     retry_policy=_RETRIES,
-    metadata={"dagster/uri": "gs://<GCP_BUCKET_NAME>"},
+    metadata={"dagster/uri": "gs://<GCP_BUCKET_NAME>", "dagster/column_schema": _FILE_SCHEMA},
 )
 def gcs_bucket(gcs: GoogleStorage) -> dg.MaterializeResult:
     """The lake's bucket: made in GCP_LOCATION when it is missing, left alone when it is there."""
@@ -49,7 +50,7 @@ def gcs_bucket(gcs: GoogleStorage) -> dg.MaterializeResult:
     owners=["team:taxi-platform"],
     code_version="1",
     retry_policy=_RETRIES,
-    metadata={"dagster/uri": "bigquery://<GCP_PROJECT_ID>/<GCP_DATASET>"},
+    metadata={"dagster/uri": "bigquery://<GCP_PROJECT_ID>/<GCP_DATASET>", "dagster/column_schema": _TABLE_SCHEMA},
 )
 def bigquery_dataset(bigquery: GoogleBigQuery) -> dg.MaterializeResult:
     """The dataset: made in GCP_LOCATION when it is missing, left alone when it is there."""

@@ -37,7 +37,13 @@ _REASONS = frozenset(
         "tableUnavailable",
     }
 )
-_CONNECTION = (requests.ConnectionError, requests.Timeout, TransportError, ConnectionError)
+_CONNECTION = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    TransportError,
+    ConnectionError,
+)
 
 
 def reason_of(error: Exception) -> str:
