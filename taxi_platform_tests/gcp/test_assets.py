@@ -126,17 +126,12 @@ def test_columns_have_descriptions_and_a_source(
     assert isinstance(schema, dg.TableSchema)
     assert isinstance(lineage, dg.TableColumnLineage)
     assert [column.name for column in schema.columns if not column.description] == []
-    assert [column.name for column in schema.columns] == list(lineage.deps_by_column)[-2:] + [
-        column.name for column in GREEN.colour.columns
-    ]
-    sources = [dep.column_name for dep in lineage.deps_by_column[UNIQUE_ROW_ID.name]]
-    assert sources == [
-        "VendorID",
-        "lpep_pickup_datetime",
-        "lpep_dropoff_datetime",
-        "PULocationID",
-        "DOLocationID",
-    ]
+    names = [UNIQUE_ROW_ID.name, FILENAME.name, *[column.name for column in GREEN.colour.columns]]
+    assert [column.name for column in schema.columns] == names
+    assert lineage.deps_by_column.keys() == set(names)
+    sources = {dep.column_name for dep in lineage.deps_by_column[UNIQUE_ROW_ID.name]}
+    pickup, dropoff = "lpep_pickup_datetime", "lpep_dropoff_datetime"
+    assert sources == {"VendorID", pickup, dropoff, "PULocationID", "DOLocationID"}
     assert lineage.deps_by_column[FILENAME.name] == []
 
 
