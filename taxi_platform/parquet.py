@@ -119,10 +119,12 @@ def _names(schema: pa.Schema, month: TripMonth) -> dict[Column, str]:
 
 def _lines(columns: list[pa.Array]) -> bytes:
     """The rows as lines of text, each with its line end."""
-    if not len(columns[0]):
-        return b""
-    rows = pc.call_function("binary_join_element_wise", [*columns, pa.scalar(",")], pc.JoinOptions("replace", ""))
-    return ("\r\n".join(rows.to_pylist()) + "\r\n").encode()
+    empty = pc.JoinOptions("replace", "")
+    rows = pc.call_function("binary_join_element_wise", [*columns, pa.scalar(",")], empty)
+    lines = pc.call_function("binary_join_element_wise", [rows, pa.scalar(""), pa.scalar("\r\n")], empty)
+    # Arrow keeps an array's texts one after another, in one buffer.
+    texts = lines.buffers()[2]
+    return texts.to_pybytes() if texts is not None else b""
 
 
 def _text(values: pa.Array, column: Column, month: TripMonth) -> pa.Array:
