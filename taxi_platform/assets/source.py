@@ -51,7 +51,8 @@ def raw_csv(
 ) -> dg.MaterializeResult[RawFile]:
     """The published gzipped CSV of one taxi colour and month, complete and with every line checked, on local disk.
 
-    A file that is here already is used again while the mirror answers that it is unchanged.
+    A file that is here already is used again while the mirror answers that it is unchanged. After the mirror's end,
+    2021-07, it is TLC's own Parquet file, written as such a CSV.
     """
     began = time.monotonic()
     file, reused = raw_files.bring(TripMonth.from_key(context.partition_key), context.log, refresh=config.refresh)
