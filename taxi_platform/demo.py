@@ -38,11 +38,6 @@ class LoadedMonth:
     rows_kept_elsewhere: int
 
 
-def demo_home(home: Path) -> Path:
-    """The demo's home within a home."""
-    return home / "demo"
-
-
 def load_samples(home: Path) -> Iterator[TripMonth]:
     """Makes the sample files and loads each through the assets; yields a month when it is in its table.
 

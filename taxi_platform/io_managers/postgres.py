@@ -4,7 +4,8 @@ How rows are staged and merged is in `taxi_platform.postgres`; here is what Dags
 """
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import dagster as dg
 from psycopg import sql
@@ -26,7 +27,7 @@ from taxi_platform.postgres.tables import (
 )
 from taxi_platform.resources.postgres import Postgres
 from taxi_platform.source import RawFile
-from taxi_platform.trips import FILENAME, UNIQUE_ROW_ID, Colour
+from taxi_platform.trips import FILENAME, UNIQUE_ROW_ID, Colour, Column
 
 PREVIEW_ROWS = 5
 
@@ -147,12 +148,13 @@ def preview(postgres: Postgres, colour: Colour, table: sql.Identifier) -> dg.Tab
         dg.TableRecord({name: "" if value is None else str(value) for name, value in zip(names, row, strict=True)})
         for row in rows
     ]
-    return dg.MetadataValue.table(records, schema=postgres_schema(colour))
+    return dg.MetadataValue.table(records, schema=postgres_schema(table_columns(colour)))
 
 
-def postgres_schema(colour: Colour) -> dg.TableSchema:
-    """The columns of `<colour>_tripdata` with their Postgres types and their descriptions."""
-    return schema_of(table_columns(colour), lambda column: column.kind.postgres)
+def postgres_schema(columns: Iterable[Column]) -> dg.TableSchema:
+    """The columns with their names and types in Postgres and their descriptions."""
+    folded = [replace(column, name=column.postgres_name) for column in columns]
+    return schema_of(folded, lambda column: column.kind.postgres)
 
 
 def _not_staged(month: TripMonth) -> NotStaged:
@@ -174,6 +176,6 @@ def _columns(colour: Colour) -> dict[str, dg.MetadataValue]:
     deps[UNIQUE_ROW_ID.name] = [dg.TableColumnDep(source, column.name) for column in colour.row_id_columns]
     deps[FILENAME.name] = []
     return {
-        "dagster/column_schema": dg.MetadataValue.table_schema(postgres_schema(colour)),
+        "dagster/column_schema": dg.MetadataValue.table_schema(postgres_schema(table_columns(colour))),
         "dagster/column_lineage": dg.MetadataValue.column_lineage(dg.TableColumnLineage(deps)),
     }
