@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from psycopg.conninfo import conninfo_to_dict
 
+from taxi_platform.demo import load_samples, loaded_months, run_examples
 from taxi_platform.errors import TaxiError
 from taxi_platform.instance import demo_home, embedded_server, prepare
 from taxi_platform.resources.server_place import wheel_programs
@@ -47,23 +48,20 @@ def main() -> None:
 @main.command()
 def demo() -> None:
     """Load invented sample trips into a database of their own, and show what came of it."""
-    # The graph takes seconds to load, so only the command that needs it does.
-    from taxi_platform import demo as steps  # noqa: PLC0415
-
     _, home = _homes()
     click.echo("Sample data: invented trips in files like the published ones, not real ones.")
     click.echo(f"Everything is kept in {_shown(home)}.\n")
-    for month in steps.load_samples(home):
+    for month in load_samples(home):
         click.echo(f"  loaded {month.colour.name} {month.month}", err=True)
     click.echo(f"\n{'table':<24}{'month':<10}{'rows in file':>14}{'in table':>12}{'kept by another file':>23}")
-    for found in steps.loaded_months(embedded_server(home).url()):
+    for found in loaded_months(embedded_server(home).url()):
         click.echo(
             f"{f'public.{found.month.colour.table}':<24}{found.month.month:<10}"
             f"{found.rows_in_file:>14,}{found.rows_in_table:>12,}{found.rows_kept_elsewhere:>23,}"
         )
     click.echo("\nA row that stands in two files is kept by the one that was loaded first.")
     click.echo("\nThe first examples: hello_world, and the mean price of sample products by brand, in DuckDB.\n")
-    for brand, price in steps.run_examples(home):
+    for brand, price in run_examples(home):
         click.echo(f"  {brand:<22}{price:>10,.2f}")
     click.echo(_AFTER_DEMO.format(dev=f"TAXI_HOME={_shown(home)} make dev "))
 
