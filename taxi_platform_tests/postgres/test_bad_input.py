@@ -130,7 +130,7 @@ def test_a_partitioned_table_of_another_make_is_refused(load: Load, write: Write
 
 
 def test_merging_what_was_never_staged_says_what_to_do(postgres: Postgres) -> None:
-    with pytest.raises(NotStaged, match=r"materialize postgres_staging with it.*--partition 'green\|2020-04'"):
+    with pytest.raises(NotStaged, match=r"materialize it with what it is made from.*--partition 'green\|2020-04'"):
         merge(postgres, APRIL)
 
 
