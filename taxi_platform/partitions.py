@@ -66,6 +66,11 @@ class TripMonth:
         return f"{self.filename}.gz"
 
     @property
+    def parquet_name(self) -> str:
+        """The name of the file that TLC publishes itself."""
+        return f"{self.colour.table}_{self.month}.parquet"
+
+    @property
     def suffix(self) -> str:
         """The month as it stands in table names: `2020_03`."""
         return self.month.replace("-", "_")

@@ -492,7 +492,7 @@ def _wait_for(condition, seconds: float = 60) -> None:
 
 
 def test_progress_is_logged_with_bytes_percent_and_speed(files, caplog, monkeypatch):
-    monkeypatch.setattr("taxi_platform.download._LOG_EVERY", 0)
+    monkeypatch.setattr("taxi_platform.transfer._LOG_EVERY", 0)
     caplog.set_level(logging.INFO)
     bring(files)
 
@@ -540,3 +540,11 @@ def test_months_are_named_in_ranges():
     assert ranges(["2021-01", "2020-12", "2020-03", "2020-04", "2020-05"]) == "2020-03..2020-05, 2020-12, 2021-01"
     assert ranges(["2019-11", "2019-12", "2020-01"]) == "2019-11..2020-01"
     assert ranges([]) == ""
+
+
+def test_a_file_that_is_larger_than_the_free_space_is_not_begun(files, server, tmp_path):
+    server.faults = [Fault(length=10**15)]
+    with pytest.raises(PermanentError, match=r"no room left .* are free, and 1,000,000,0\d\d MB are needed"):
+        bring(files)
+
+    assert left_in(tmp_path) == set()
