@@ -179,7 +179,7 @@ def _not_there(what: str, month: TripMonth) -> NotStaged:
     return NotStaged(
         what,
         "A rerun of this asset alone does not help: materialize it with what it is made from, "
-        f"--select '+bigquery_tripdata' --partition '{month}'.",
+        f"--select '+key:bigquery_tripdata' --partition '{month}'.",
     )
 
 

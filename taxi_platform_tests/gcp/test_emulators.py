@@ -45,6 +45,7 @@ def test_an_external_table_reads_the_object(
     assert config is not None
     assert (config.source_uris, config.source_format, config.compression) == ([source.uri], "CSV", "GZIP")
     assert (config.autodetect, config.max_bad_records) == (False, 0)
+    assert config.csv_options is not None
     assert config.csv_options.skip_leading_rows == 1
     assert query("SELECT COUNT(*), MIN(lpep_pickup_datetime) = '2020-04-01' FROM {green_tripdata_2020_04_ext}") == [
         (2, True)
