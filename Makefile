@@ -22,7 +22,8 @@ demo: $(INSTALLED)
 dev: $(INSTALLED)
 	@.venv/bin/taxi-platform dev $(OPTIONS)
 
-sql: export TAXI_QUERY = $(QUERY)
+# As it was typed: make would expand a dollar sign.
+sql: export TAXI_QUERY := $(value QUERY)
 sql: $(INSTALLED)
 	@.venv/bin/taxi-platform sql $${TAXI_QUERY:+"$$TAXI_QUERY"}
 

@@ -4,23 +4,27 @@ Not here: loading a month. That is Dagster's own: `dagster asset materialize -m 
 """
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import click
 from psycopg.conninfo import conninfo_to_dict
 
+from taxi_platform.demo import load_samples, loaded_months, run_examples
 from taxi_platform.errors import TaxiError
+from taxi_platform.instance import demo_home, embedded_server, prepare
+from taxi_platform.resources.server_place import wheel_programs
 from taxi_platform.settings import Settings
 
 _AFTER_DEMO = """
 What next:
   make sql                               query these rows; one statement: make sql QUERY='select ...'
-  TAXI_HOME={demo} make dev        see them and how they were loaded, in the browser
+  {dev:<37}see them and how they were loaded, in the browser
   make stop                              stop the database server, which goes on running until then
 
 With real trips, kept apart from these:
-  .venv/bin/dagster asset materialize -m taxi_platform --select '+postgres_tripdata' --partition 'green|2020-04'
+  .venv/bin/dagster asset materialize -m taxi_platform --select '+key:postgres_tripdata' --partition 'green|2020-04'
                                          downloads 0.7 MB from the public mirror and loads 35,612 rows
   make dev                               the web interface, to load more of them
 """
@@ -44,23 +48,22 @@ def main() -> None:
 @main.command()
 def demo() -> None:
     """Load invented sample trips into a database of their own, and show what came of it."""
-    # Dagster is loaded only by the commands that need it: the others answer at once.
-    from taxi_platform import demo as steps  # noqa: PLC0415
-    from taxi_platform.instance import embedded_server  # noqa: PLC0415
-
-    home = steps.demo_home(Settings().home_folder)
+    _, home = _homes()
     click.echo("Sample data: invented trips in files like the published ones, not real ones.")
     click.echo(f"Everything is kept in {_shown(home)}.\n")
-    for month in steps.load_samples(home):
+    for month in load_samples(home):
         click.echo(f"  loaded {month.colour.name} {month.month}", err=True)
     click.echo(f"\n{'table':<24}{'month':<10}{'rows in file':>14}{'in table':>12}{'kept by another file':>23}")
-    for found in steps.loaded_months(embedded_server(home).url()):
+    for found in loaded_months(embedded_server(home).url()):
         click.echo(
             f"{f'public.{found.month.colour.table}':<24}{found.month.month:<10}"
             f"{found.rows_in_file:>14,}{found.rows_in_table:>12,}{found.rows_kept_elsewhere:>23,}"
         )
     click.echo("\nA row that stands in two files is kept by the one that was loaded first.")
-    click.echo(_AFTER_DEMO.format(demo=_shown(home)))
+    click.echo("\nThe first examples: hello_world, and the mean price of sample products by brand, in DuckDB.\n")
+    for brand, price in run_examples(home):
+        click.echo(f"  {brand:<22}{price:>10,.2f}")
+    click.echo(_AFTER_DEMO.format(dev=f"TAXI_HOME={_shown(home)} make dev "))
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -70,8 +73,6 @@ def dev(options: tuple[str, ...]) -> None:
 
     OPTIONS go to `dagster dev`, for example `--port 3001`.
     """
-    from taxi_platform.instance import prepare  # noqa: PLC0415
-
     environment = {**os.environ, **prepare(Settings().home_folder)}
     click.echo("The web interface: http://127.0.0.1:3000, unless a line below names another port. Ctrl-C ends it.")
     click.echo("The embedded database goes on running then; `make stop` stops it.")
@@ -90,11 +91,9 @@ def sql(query: str | None) -> None:
 
     That is the one of TAXI_POSTGRES_URL, else the embedded one, else the demo's when there is no other.
     """
-    from taxi_platform.resources.server_place import wheel_programs  # noqa: PLC0415
-
     told = conninfo_to_dict(_trips_url())
     # In the environment, where other users do not see the password. A URL's other options have names like these too.
-    names = {"dbname": "PGDATABASE"}
+    names = {"dbname": "PGDATABASE", "application_name": "PGAPPNAME"}
     environment = {**os.environ, **{names.get(key, f"PG{key.upper()}"): str(value) for key, value in told.items()}}
     program = str(wheel_programs() / "psql")
     sys.stdout.flush()
@@ -104,8 +103,6 @@ def sql(query: str | None) -> None:
 @main.command()
 def stop() -> None:
     """Stop the embedded servers of this home and of its demo."""
-    from taxi_platform.instance import embedded_server  # noqa: PLC0415
-
     for home in _homes():
         server = embedded_server(home)
         was_running = server.running()
@@ -116,26 +113,20 @@ def stop() -> None:
 @main.command()
 def clean() -> None:
     """Stop the embedded servers, and remove the demo with its database. Real rows stay."""
-    import shutil  # noqa: PLC0415
-
-    from taxi_platform.instance import embedded_server  # noqa: PLC0415
-
-    home, demo_home = _homes()
+    home, sample_home = _homes()
     embedded_server(home).stop()
-    embedded_server(demo_home).remove()
-    shutil.rmtree(demo_home, ignore_errors=True)
+    embedded_server(sample_home).remove()
+    shutil.rmtree(sample_home, ignore_errors=True)
     if home.exists():
         click.echo(f"{_shown(home)} is left: it holds the rows and downloads of real months. Remove it by hand.")
 
 
 def _trips_url() -> str:
-    from taxi_platform.instance import embedded_server  # noqa: PLC0415
-
     url = Settings().postgres_url
     if url is not None:
         return url.get_secret_value()
-    home, demo_home = _homes()
-    chosen = demo_home if (demo_home / "postgres").exists() and not (home / "postgres").exists() else home
+    home, sample_home = _homes()
+    chosen = sample_home if (sample_home / "postgres").exists() and not (home / "postgres").exists() else home
     server = embedded_server(chosen)
     server.start()
     click.echo(f"The database in {_shown(chosen)}.", err=True)
@@ -144,7 +135,7 @@ def _trips_url() -> str:
 
 def _homes() -> tuple[Path, Path]:
     home = Settings().home_folder
-    return home, home / "demo"
+    return home, demo_home(home)
 
 
 def _shown(path: Path) -> str:

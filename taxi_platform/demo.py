@@ -1,4 +1,4 @@
-"""The demo: sample files, loaded through the assets into a home of their own, and what came of it.
+"""The demo: sample files and products, loaded through the assets into a home of their own, and what came of it.
 
 Sample rows never meet real ones: the demo has its own embedded server, under `<TAXI_HOME>/demo`.
 
@@ -16,10 +16,16 @@ from psycopg import sql
 
 from taxi_platform.definitions import build_defs
 from taxi_platform.instance import embedded_server, prepare
+from taxi_platform.jobs import hello_world
 from taxi_platform.partitions import TripMonth
 from taxi_platform.postgres.tables import attached, parent_table
+from taxi_platform.resources.duckdb_file import DuckDBFile
 from taxi_platform.sample_data import write_samples
+from taxi_platform.sample_products import write_sample_products
 from taxi_platform.trips import COLOURS, Colour
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+_TAGS = {"taxi/sample": "true"}
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,6 @@ class LoadedMonth:
     rows_kept_elsewhere: int
 
 
-def demo_home(home: Path) -> Path:
-    """The demo's home within a home."""
-    return home / "demo"
-
-
 def load_samples(home: Path) -> Iterator[TripMonth]:
     """Makes the sample files and loads each through the assets; yields a month when it is in its table.
 
@@ -47,7 +48,7 @@ def load_samples(home: Path) -> Iterator[TripMonth]:
     os.environ |= prepare(home)
     # Given in any case, so that settings in .env do not lead elsewhere.
     os.environ |= {"TAXI_SOURCE_URL": samples.as_uri(), "TAXI_POSTGRES_URL": embedded_server(home).ensure_database()}
-    job = sample_job()
+    job = sample_job("postgres_tripdata")
     with dg.DagsterInstance.get() as instance:
         for path in paths:
             month = TripMonth.from_file(COLOURS[path.parent.name], path.name.removesuffix(".gz"))
@@ -56,19 +57,32 @@ def load_samples(home: Path) -> Iterator[TripMonth]:
             yield month
 
 
-def sample_job() -> dg.JobDefinition:
-    """The job that loads a month and all it is made from."""
-    job = dg.define_asset_job("load_sample", selection="+key:postgres_tripdata")
+def sample_job(asset: str) -> dg.JobDefinition:
+    """The job that makes an asset and all it is made from."""
+    job = dg.define_asset_job("load_sample", selection=f"+key:{asset}")
     return dg.Definitions.merge(build_defs(), dg.Definitions(jobs=[job])).resolve_job_def("load_sample")
+
+
+def run_examples(home: Path) -> list[tuple[str, float]]:
+    """Greets, and makes the products pipeline's table from sample products; returns that table's rows.
+
+    Of the getting-started examples these need no network. To be called after `load_samples`, in whose environment.
+    """
+    os.environ |= {"TAXI_PRODUCTS_URL": write_sample_products(home / "sample-data").as_uri()}
+    with dg.DagsterInstance.get() as instance:
+        hello_world.execute_in_process(instance=instance)
+        sample_job("products_by_brand").execute_in_process(run_config=_QUIET, instance=instance, tags=_TAGS)
+    with DuckDBFile().get_connection() as connection:
+        return connection.execute("from products_by_brand").fetchall()
 
 
 def load(month: TripMonth, job: dg.JobDefinition, instance: dg.DagsterInstance) -> None:
     """Loads the month in this process; raises what the run raised."""
     job.execute_in_process(
-        run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+        run_config=_QUIET,
         partition_key=month.partition_key,
         instance=instance,
-        tags={"taxi/sample": "true"},
+        tags=_TAGS,
     )
 
 

@@ -1,33 +1,21 @@
-"""One file on its way over HTTP or from a folder: requests, answers, resuming, and the check of what arrives.
+"""A single request for a published file, over HTTP or to a folder: its answer, and what can be wrong with it.
 
-Not here: how often and after what wait it is tried again (`resources.mirror`), where the file is kept
-(`io_managers.raw_files`), what a good file is (`file_check`).
+Not here: the file's way to the disk over several requests (`transfer`), and how often and after what wait one is made
+again (`resources.mirror`).
 """
 
 import email.utils
-import errno
 import re
-import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from logging import Logger
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import urlsplit
 
 import requests
-import urllib3
 
-from taxi_platform.errors import BadFile, BadSetting, PermanentError
-from taxi_platform.file_check import Checked, FileCheck
-from taxi_platform.partitions import TripMonth
+from taxi_platform.errors import BadSetting, PermanentError
 from taxi_platform.source import Version
-
-CHUNK = 1 << 18
-"""Bytes read at once from the network or the disk."""
-_LOG_EVERY = 5.0
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Interrupted(Exception):
@@ -51,19 +39,23 @@ def safe_url(url: str) -> str:
 
 @contextmanager
 def answer(
-    session: requests.Session, url: str, headers: dict[str, str], timeout: tuple[float, float]
+    session: requests.Session,
+    url: str,
+    headers: dict[str, str],
+    timeout: tuple[float, float],
+    absent: Collection[int] = (404,),
 ) -> Iterator[requests.Response]:
     """The answer to a GET whose body is not read yet: 200, 206, 304 or 416.
 
-    Raises Absent for 404, Interrupted for what a later attempt may mend, else a permanent error. No error carries
-    the text of an exception of requests: it may hold a signed URL that the mirror redirected to.
+    Raises Absent for a status in `absent`, Interrupted for what a later attempt may mend, else a permanent error. No
+    error carries the text of an exception of requests: it may hold a signed URL that the mirror redirected to.
     """
     shown = safe_url(url)
     problem: Exception | None = None
     response: requests.Response | None = None
     try:
         response = session.get(url, headers=headers, timeout=timeout, stream=True)
-        problem = _problem(response, shown)
+        problem = Absent(shown) if response.status_code in absent else _problem(response, shown)
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
         problem = BadSetting(f"{shown} is not a URL that can be asked.", "Set TAXI_SOURCE_URL and run it again.")
     except requests.exceptions.TooManyRedirects:
@@ -86,8 +78,6 @@ def _problem(response: requests.Response, shown: str) -> Exception | None:
     status = response.status_code
     if status in (200, 206, 304, 416):
         return None
-    if status == 404:
-        return Absent(shown)
     said = f"{shown} answers {status} {response.reason or ''}".rstrip()
     if status in (408, 425, 429) or status >= 500:
         return Interrupted(said, _retry_after(response.headers.get("Retry-After")))
@@ -125,150 +115,17 @@ def version_of(response: requests.Response) -> Version:
 
 def version_on_disk(path: Path) -> Version:
     """What the file system says of a file, for a mirror that is a folder. Raises Absent when it is not there."""
-    with _readable(path):
+    with readable(path):
         stat = path.stat()
     return Version(None, datetime.fromtimestamp(stat.st_mtime, UTC).isoformat(), stat.st_size)
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
+    """Raises Absent, or a permanent error, where a file of a mirror that is a folder cannot be opened."""
     try:
         yield
     except FileNotFoundError:
         raise Absent(str(path)) from None
     except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
         raise PermanentError(f"{path} cannot be read: {error.strerror}.", "A rerun does not help.") from None
-
-
-class Transfer:
-    """What has arrived of one file, in the part file and in the check's state, over several attempts."""
-
-    def __init__(self, month: TripMonth, part: BinaryIO, log: Logger) -> None:
-        self.version = Version()
-        self._month = month
-        self._part = part
-        self._log = log
-        self._check = FileCheck(month)
-        self._may_resume = True
-        self._resumed = False
-        self._progress = _Progress(month.gz_name, log)
-
-    def attempt(self, session: requests.Session, url: str, timeout: tuple[float, float]) -> Checked:
-        """Fetch what is missing. Raises Interrupted when the connection breaks off; what has arrived is kept."""
-        with answer(session, url, self._resume_headers(), timeout) as response:
-            if not self._goes_on(response):
-                self._start_over(version_of(response))
-            try:
-                self._receive(response, safe_url(url))
-                return self._finish(safe_url(url))
-            except BadFile as error:
-                if not self._resumed:
-                    raise
-                # Joined parts of what may be two versions prove nothing against the mirror's file.
-                self._forbid_resuming()
-                raise Interrupted(f"the resumed download is not sound: {error.what}") from None
-
-    def copy(self, source: Path) -> Checked:
-        """Take the file from a folder."""
-        self._start_over(version_on_disk(source))
-        with _readable(source), source.open("rb", buffering=0) as file:
-            while data := file.read(CHUNK):
-                self._take(data)
-        if version_on_disk(source) != self.version:
-            raise Interrupted(f"{source} changed while it was read")
-        return self._check.finish()
-
-    def _resume_headers(self) -> dict[str, str]:
-        """Headers that ask for the rest, if the version that it belongs to can be named to the server."""
-        etag = self.version.etag
-        named = etag if etag and not etag.startswith("W/") else self.version.last_modified
-        if not (self._check.size and self.version.size and self._may_resume and named):
-            return {}
-        return {"Range": f"bytes={self._check.size}-", "If-Range": named}
-
-    def _goes_on(self, response: requests.Response) -> bool:
-        """Whether the body is the rest of what has arrived; False when it is the whole file.
-
-        Raises Interrupted when it is neither, and then asks no more for a part.
-        """
-        if response.status_code == 200:
-            return False
-        size = self.version.size or 0
-        wanted = f"bytes {self._check.size}-{size - 1}/{size}"
-        is_rest = response.status_code == 206 and response.headers.get("Content-Range") == wanted
-        if not (is_rest and version_of(response).is_still(self.version)):
-            self._forbid_resuming()
-            raise Interrupted(f"the server's answer to a request for the rest does not fit ({response.status_code})")
-        self._resumed = True
-        self._log.info("%s: resuming at %s bytes", self._month.gz_name, f"{self._check.size:,}")
-        return True
-
-    def _forbid_resuming(self) -> None:
-        self._may_resume = False
-
-    def _start_over(self, version: Version) -> None:
-        self.version = version
-        self._resumed = False
-        self._check = FileCheck(self._month)
-        self._part.seek(0)
-        self._part.truncate()
-
-    def _receive(self, response: requests.Response, shown: str) -> None:
-        problem = None
-        try:
-            # As they are: a server may label the file itself as Content-Encoding: gzip. As soon as they come: what has
-            # arrived before a stall is kept.
-            while data := response.raw.read1(CHUNK, decode_content=False):
-                self._take(data)
-        except urllib3.exceptions.ReadTimeoutError:
-            problem = "stalled"
-        except urllib3.exceptions.HTTPError:
-            problem = "broke off"
-        if problem:
-            raise Interrupted(f"{shown} {problem} after {self._check.size:,} bytes")
-
-    def _finish(self, shown: str) -> Checked:
-        size = self.version.size
-        if size is not None and self._check.size != size:
-            raise Interrupted(f"{shown} sent {self._check.size:,} bytes and had declared {size:,}")
-        if size is None and not self._check.is_complete:
-            # Without a declared length the end of the connection is no sign that all of the file has come.
-            raise Interrupted(f"{shown} broke off after {self._check.size:,} bytes, it had declared no length")
-        return self._check.finish()
-
-    def _take(self, data: bytes) -> None:
-        left = memoryview(data)
-        try:
-            while left:  # a disk that fills up takes a part of it first
-                left = left[self._part.write(left) :]
-        except OSError as error:
-            if error.errno not in _NO_ROOM:
-                raise
-            raise no_room(Path(self._part.name).parent) from None
-        self._check.feed(data)
-        self._progress.show(self._check.size, self.version.size)
-
-
-def no_room(folder: Path) -> PermanentError:
-    """The error for a disk that takes no more."""
-    return PermanentError(
-        f"There is no room left for a download in {folder}.",
-        "A rerun helps once there is: free some space, or set TAXI_HOME to a folder on another disk.",
-    )
-
-
-class _Progress:
-    """Logs every few seconds how far a download has come."""
-
-    def __init__(self, name: str, log: Logger) -> None:
-        self._name = name
-        self._log = log
-        self._began = self._shown = time.monotonic()
-
-    def show(self, done: int, total: int | None) -> None:
-        now = time.monotonic()
-        if now - self._shown < _LOG_EVERY:
-            return
-        self._shown = now
-        of_total = f" of {total / 1e6:.1f} MB ({done / total:.0%})" if total else " MB"
-        self._log.info("%s: %.1f%s, %.1f MB/s", self._name, done / 1e6, of_total, done / 1e6 / (now - self._began))

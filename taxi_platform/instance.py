@@ -16,6 +16,11 @@ def embedded_server(home: Path) -> EmbeddedPostgres:
     return EmbeddedPostgres(home / "postgres")
 
 
+def demo_home(home: Path) -> Path:
+    """The home within a home in which the demo keeps its sample rows, apart from real ones."""
+    return home / "demo"
+
+
 def prepare(home: Path) -> dict[str, str]:
     """Makes the home's instance ready and starts the embedded server that holds its history.
 

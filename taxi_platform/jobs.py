@@ -42,8 +42,8 @@ def goodbye_message(context: dg.OpExecutionContext, name: str) -> None:
 
 @dg.config_mapping
 def _one_input(value: Name) -> dg.RunConfig:
-    """The job's single input, given to the op that needs it."""
-    return dg.RunConfig(ops={"hello_message": value})
+    """The job's single input, given to the op that needs it. In a terminal only what the ops say is shown."""
+    return dg.RunConfig(ops={"hello_message": value}, loggers={"console": {"config": {"log_level": "INFO"}}})
 
 
 @dg.job(config=_one_input, tags={HELLO_LIMIT_TAG: "hello_world"})

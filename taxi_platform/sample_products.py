@@ -3,6 +3,8 @@
 Not here: the real API's products; none of these exists.
 """
 
+import json
+from pathlib import Path
 from typing import Any
 
 TOTAL = 90
@@ -15,6 +17,14 @@ def sample_page(skip: int = 0, limit: int = PAGE_SIZE) -> dict[str, Any]:
     """The API's answer that begins after `skip` products; TOTAL says how many there are."""
     numbers = range(skip, min(skip + limit, TOTAL))
     return {"products": [_product(number) for number in numbers], "total": TOTAL, "skip": skip, "limit": len(numbers)}
+
+
+def write_sample_products(folder: Path) -> Path:
+    """Writes the first page as `products.json`, whose file URL TAXI_PRODUCTS_URL takes; returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "products.json"
+    file.write_text(json.dumps(sample_page(), indent=1), encoding="utf-8")
+    return file
 
 
 def _product(number: int) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The published files: what one is, which columns its header names, and how to tell one version from another.
 
+The mirror's files end with 2021-07. Later months are TLC's own Parquet files, written as the same gzipped CSV.
+
 Not here: what is made of a file's rows (the assets), its check (`file_check`), how it is fetched (`download` and
 `resources.mirror`), where it is kept (`io_managers.raw_files`).
 """
@@ -19,7 +21,7 @@ class Version:
     etag: str | None = None
     last_modified: str | None = None
     size: int | None = None
-    """Of the gzip file, in bytes."""
+    """Of the published file, in bytes."""
 
     def is_still(self, known: "Version") -> bool:
         """Whether this is the version `known`: by the ETag, else by Last-Modified, else by the length."""
@@ -51,10 +53,14 @@ class RawFile:
     """The file's own column names, in its own order."""
     etag: str | None = None
     last_modified: str | None = None
+    published_size: int | None = None
+    """Of the published file, in bytes, where that is not the gzip file itself."""
+    left_out: tuple[str, ...] = ()
+    """Columns of the published file that this one does not have, since no table has them."""
 
     @property
     def version(self) -> Version:
-        return Version(self.etag, self.last_modified, self.size)
+        return Version(self.etag, self.last_modified, self.published_size or self.size)
 
     @property
     def columns(self) -> tuple[Column | None, ...]:
@@ -63,8 +69,9 @@ class RawFile:
 
     @property
     def extra_columns(self) -> tuple[str, ...]:
-        """Names in the header that the registry does not know; they are loaded nowhere."""
-        return tuple(name for name, column in zip(self.header, self.columns, strict=True) if column is None)
+        """Names of published columns that the registry does not know; they are loaded nowhere."""
+        unknown = tuple(name for name, column in zip(self.header, self.columns, strict=True) if column is None)
+        return unknown + self.left_out
 
     @property
     def in_usual_order(self) -> bool:

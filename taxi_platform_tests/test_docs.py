@@ -1,10 +1,20 @@
-"""What the docs point to is there."""
+"""What the docs point to is there, and the commands that they give for the flows run."""
 
 import ast
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from taxi_platform.definitions import defs
+from taxi_platform.partitions import TripMonth
+from taxi_platform.sample_data import write_sample
+from taxi_platform.sample_products import write_sample_products
+from taxi_platform_tests.support.api_server import Answer, api_server
 
 ROOT = Path(__file__).parents[1]
 IDEAS = {
@@ -74,6 +84,7 @@ def _names(body: list[ast.stmt], prefix: str) -> list[str]:
 
 
 FROM_KESTRA = rows("from-kestra.md")
+FLOWS = [row for row in FROM_KESTRA if "flow" in row]
 
 
 def references() -> list[tuple[str, str]]:
@@ -95,4 +106,40 @@ def test_each_idea_has_its_row() -> None:
 
 
 def test_each_flow_has_its_row() -> None:
-    assert [row["flow"][:2] for row in FROM_KESTRA if "flow" in row] == [f"0{number}" for number in range(1, 10)]
+    assert [row["flow"][:2] for row in FLOWS] == [f"0{number}" for number in range(1, 10)]
+
+
+def test_the_assets_jobs_and_schedules_of_the_flows_exist() -> None:
+    assets = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
+    others = {each.name for each in (*(defs.jobs or ()), *(defs.schedules or ()))}
+    named = {name for row in FLOWS for name in re.findall(r"`(\w+)`", row["assets and jobs here"])}
+    assert named - assets - others == set()
+
+
+def commands() -> list[str]:
+    """The commands of the flows' table, without the escape that a table needs."""
+    return [each.replace("\\|", "|") for row in FLOWS for each in re.findall(r"`(dagster .+?)`", row["command"])]
+
+
+def test_the_commands_of_the_flows_succeed_one_after_the_other(tmp_path: Path, postgres_url: str) -> None:
+    write_sample(tmp_path / "mirror", TripMonth.from_key("yellow|2019-01"), rows=100)
+    counts = Answer({"pull_count": 1, "stargazers_count": 1})
+    with api_server(lambda _: counts) as api:
+        settings = {
+            "TAXI_HOME": str(tmp_path / "home"),
+            "TAXI_SOURCE_URL": (tmp_path / "mirror").as_uri(),
+            "TAXI_PRODUCTS_URL": write_sample_products(tmp_path).as_uri(),
+            "TAXI_DOCKER_HUB_URL": api.url,
+            "TAXI_GITHUB_API_URL": api.url,
+            "TAXI_POSTGRES_URL": postgres_url,
+            "TAXI_ALERT_WEBHOOK": "",
+        }
+        for command in commands():
+            line = [sys.executable, "-m", *shlex.split(command)]
+            done = subprocess.run(
+                line, cwd=tmp_path, env={**os.environ, **settings}, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, f"{command}\n{done.stderr}"
+    assert len(commands()) == 5
+    made = {path.relative_to(tmp_path / "home").as_posix() for path in (tmp_path / "home").rglob("*.*")}
+    assert {"products.duckdb", "products/products.json", "raw/yellow/yellow_tripdata_2019-01.csv.gz"} <= made

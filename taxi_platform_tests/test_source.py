@@ -10,6 +10,7 @@ import socket
 import threading
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from taxi_platform.download import safe_url
@@ -20,6 +21,7 @@ from taxi_platform.errors import (
     PermanentError,
     SourceUnavailable,
     TaxiError,
+    TransientError,
 )
 from taxi_platform.io_managers.raw_files import RawFiles
 from taxi_platform.resources.mirror import Mirror, ranges
@@ -159,13 +161,26 @@ def test_a_wrong_answer_to_a_resumption_starts_over(files, server, answer):
     assert server.headers_seen("Range") == [None, "bytes=10000-", None]
 
 
-@pytest.mark.parametrize("ignores_if_range", [True, False])
-def test_a_file_that_changes_between_attempts_is_never_spliced(files, server, ignores_if_range):
-    first = Fault(cut_after=10_000, etag='"of the old version"')
-    server.faults = [first, Fault(ignores_if_range=ignores_if_range)]
+def test_a_file_that_changes_between_attempts_is_fetched_anew(files, server):
+    server.faults = [Fault(cut_after=10_000, body=OTHER, etag='"of the old version"')]
 
     assert bring(files)[0].path.read_bytes() == CONTENT
-    assert server.headers_seen("Range")[:2] == [None, "bytes=10000-"]
+    assert server.headers_seen("Range") == [None, "bytes=10000-"]
+
+
+def test_a_rest_of_another_version_is_not_even_read(files, server, caplog):
+    server.faults = [Fault(cut_after=10_000, etag='"of the old version"'), Fault(ignores_if_range=True)]
+
+    assert bring(files)[0].path.read_bytes() == CONTENT
+    assert server.headers_seen("Range") == [None, "bytes=10000-", None]
+    assert "the rest does not fit" in caplog.text
+
+
+def test_nothing_of_a_longer_older_version_is_left_behind_a_shorter_one(files, server):
+    server.publish(PATH, sample_gz(GREEN, 50))
+    server.faults = [Fault(cut_after=100_000, body=CONTENT)]
+
+    assert bring(files)[0].path.read_bytes() == sample_gz(GREEN, 50)
 
 
 def test_a_splice_that_the_server_hides_is_found_and_the_file_fetched_anew(files, server):
@@ -424,9 +439,19 @@ def test_a_file_that_is_not_as_it_was_checked_counts_as_missing(files, fault):
     assert found(files).sha256 == file.sha256
 
 
-def test_a_full_disk_is_said_to_be_full(files, tmp_path):
+def test_a_file_that_is_gone_is_not_recorded_as_materialized(files):
+    file, _ = bring(files)
+    files.handle_output(dg.build_output_context(), file)
+    file.path.unlink()
+
+    with pytest.raises(TransientError, match="no longer there"):
+        files.handle_output(dg.build_output_context(), file)
+
+
+@pytest.mark.parametrize("room", [20_000, len(CONTENT) - 1])
+def test_a_full_disk_is_said_to_be_full(files, tmp_path, room):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
     try:
         with pytest.raises(PermanentError, match=r"no room left .*\n.*free some space") as caught:
             bring(files)
@@ -467,7 +492,7 @@ def _wait_for(condition, seconds: float = 60) -> None:
 
 
 def test_progress_is_logged_with_bytes_percent_and_speed(files, caplog, monkeypatch):
-    monkeypatch.setattr("taxi_platform.download._LOG_EVERY", 0)
+    monkeypatch.setattr("taxi_platform.transfer._LOG_EVERY", 0)
     caplog.set_level(logging.INFO)
     bring(files)
 
@@ -515,3 +540,11 @@ def test_months_are_named_in_ranges():
     assert ranges(["2021-01", "2020-12", "2020-03", "2020-04", "2020-05"]) == "2020-03..2020-05, 2020-12, 2021-01"
     assert ranges(["2019-11", "2019-12", "2020-01"]) == "2019-11..2020-01"
     assert ranges([]) == ""
+
+
+def test_a_file_that_is_larger_than_the_free_space_is_not_begun(files, server, tmp_path):
+    server.faults = [Fault(length=10**15)]
+    with pytest.raises(PermanentError, match=r"no room left .* are free, and 1,000,000,0\d\d MB are needed"):
+        bring(files)
+
+    assert left_in(tmp_path) == set()

@@ -5,8 +5,8 @@ The assets say what a thing is; `io_managers.postgres` writes it and looks after
 
 import dagster as dg
 
-from taxi_platform.column_schema import schema_of, union_columns
-from taxi_platform.io_managers.postgres import StagedMonth
+from taxi_platform.column_schema import union_columns
+from taxi_platform.io_managers.postgres import StagedMonth, postgres_schema
 from taxi_platform.partitions import trip_partitions
 from taxi_platform.source import RawFile
 from taxi_platform.trips import FILENAME, UNIQUE_ROW_ID
@@ -15,7 +15,7 @@ from taxi_platform.trips import FILENAME, UNIQUE_ROW_ID
 _RETRIES = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 # Both colours' columns; a run's own schema, with only its colour's, is in that run's metadata.
-_SCHEMA = schema_of([UNIQUE_ROW_ID, FILENAME, *union_columns()], lambda column: column.kind.postgres)
+_SCHEMA = postgres_schema([UNIQUE_ROW_ID, FILENAME, *union_columns()])
 
 
 @dg.asset(

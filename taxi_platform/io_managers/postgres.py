@@ -4,15 +4,15 @@ How rows are staged and merged is in `taxi_platform.postgres`; here is what Dags
 """
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import dagster as dg
 from psycopg import sql
 
 from taxi_platform.column_schema import schema_of
-from taxi_platform.errors import NotStaged
 from taxi_platform.partitions import TripMonth
-from taxi_platform.postgres.merge import merge
+from taxi_platform.postgres.merge import merge, not_staged
 from taxi_platform.postgres.record import Record
 from taxi_platform.postgres.staging import stage, staged
 from taxi_platform.postgres.tables import (
@@ -26,7 +26,7 @@ from taxi_platform.postgres.tables import (
 )
 from taxi_platform.resources.postgres import Postgres
 from taxi_platform.source import RawFile
-from taxi_platform.trips import FILENAME, UNIQUE_ROW_ID, Colour
+from taxi_platform.trips import FILENAME, UNIQUE_ROW_ID, Colour, Column
 
 PREVIEW_ROWS = 5
 
@@ -89,7 +89,7 @@ class PostgresStagingTables(dg.ConfigurableIOManager):
                 return StagedMonth(month, record.sha256, record.rows, in_place=False)
             partition = attached(connection, month.colour).get(month.filename)
         if partition is None or partition.record is None:
-            raise _not_staged(month)
+            raise not_staged(month)
         return StagedMonth(month, partition.record.sha256, partition.record.rows, in_place=True)
 
 
@@ -134,7 +134,7 @@ class PostgresTripTables(dg.ConfigurableIOManager):
         with self.postgres.connect(f"looks for {month}") as connection:
             partition = attached(connection, month.colour).get(month.filename)
         if partition is None or partition.record is None:
-            raise _not_staged(month)
+            raise not_staged(month)
         return LoadedMonth(month, partition.record)
 
 
@@ -147,20 +147,13 @@ def preview(postgres: Postgres, colour: Colour, table: sql.Identifier) -> dg.Tab
         dg.TableRecord({name: "" if value is None else str(value) for name, value in zip(names, row, strict=True)})
         for row in rows
     ]
-    return dg.MetadataValue.table(records, schema=postgres_schema(colour))
+    return dg.MetadataValue.table(records, schema=postgres_schema(table_columns(colour)))
 
 
-def postgres_schema(colour: Colour) -> dg.TableSchema:
-    """The columns of `<colour>_tripdata` with their Postgres types and their descriptions."""
-    return schema_of(table_columns(colour), lambda column: column.kind.postgres)
-
-
-def _not_staged(month: TripMonth) -> NotStaged:
-    return NotStaged(
-        f"Nothing is staged for {month}, and {parent_name(month.colour)} does not hold it.",
-        "A rerun of this asset alone does not help: materialize it with what it is made from, "
-        f"--select '+postgres_tripdata' --partition '{month}'.",
-    )
+def postgres_schema(columns: Iterable[Column]) -> dg.TableSchema:
+    """The columns with their names and types in Postgres and their descriptions."""
+    folded = [replace(column, name=column.postgres_name) for column in columns]
+    return schema_of(folded, lambda column: column.kind.postgres)
 
 
 def _identity(sha256: str, seconds: float) -> dict[str, dg.MetadataValue]:
@@ -174,6 +167,6 @@ def _columns(colour: Colour) -> dict[str, dg.MetadataValue]:
     deps[UNIQUE_ROW_ID.name] = [dg.TableColumnDep(source, column.name) for column in colour.row_id_columns]
     deps[FILENAME.name] = []
     return {
-        "dagster/column_schema": dg.MetadataValue.table_schema(postgres_schema(colour)),
+        "dagster/column_schema": dg.MetadataValue.table_schema(postgres_schema(table_columns(colour))),
         "dagster/column_lineage": dg.MetadataValue.column_lineage(dg.TableColumnLineage(deps)),
     }

@@ -25,7 +25,7 @@ from taxi_platform.resources.mirror import Mirror
 from taxi_platform.settings import Settings
 from taxi_platform.source import RawFile
 
-_FACTS = ("url", "sha256", "size", "rows", "uncompressed_size", "etag", "last_modified")
+_FACTS = ("url", "sha256", "size", "rows", "uncompressed_size", "etag", "last_modified", "published_size")
 
 
 class RawFiles(dg.ConfigurableIOManager):
@@ -99,8 +99,9 @@ class RawFiles(dg.ConfigurableIOManager):
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         try:
             with part.open("xb", buffering=0) as stream:
-                checked, version = self.mirror.download(month, stream, log)
+                fetched = self.mirror.download(month, stream, log)
                 os.fsync(stream.fileno())
+            checked, version = fetched.checked, fetched.version
             file = RawFile(
                 month=month,
                 path=path,
@@ -112,6 +113,8 @@ class RawFiles(dg.ConfigurableIOManager):
                 header=checked.header,
                 etag=version.etag,
                 last_modified=version.last_modified,
+                published_size=version.size,
+                left_out=fetched.left_out,
             )
             part.replace(path)
         finally:
@@ -121,7 +124,12 @@ class RawFiles(dg.ConfigurableIOManager):
 
     def _record(self, file: RawFile) -> None:
         facts = {name: getattr(file, name) for name in _FACTS}
-        facts |= {"header": file.header, "mtime_ns": file.path.stat().st_mtime_ns, "check_version": CHECK_VERSION}
+        facts |= {
+            "header": file.header,
+            "left_out": file.left_out,
+            "mtime_ns": file.path.stat().st_mtime_ns,
+            "check_version": CHECK_VERSION,
+        }
         record = self._record_path(file.month)
         new = record.with_name(f".{record.name}.new")
         new.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
@@ -139,7 +147,11 @@ class RawFiles(dg.ConfigurableIOManager):
             ):
                 return None
             return RawFile(
-                month=month, path=path, header=tuple(facts["header"]), **{name: facts[name] for name in _FACTS}
+                month=month,
+                path=path,
+                header=tuple(facts["header"]),
+                left_out=tuple(facts["left_out"]),
+                **{name: facts[name] for name in _FACTS},
             )
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None

@@ -102,7 +102,8 @@ class EmbeddedPostgres:
 
     def running(self) -> bool:
         """Whether the server runs and takes connections."""
-        return _status(self.folder / "server" / "data") == "ready"
+        with self._explained():
+            return _status(self.folder / "server" / "data") == "ready"
 
     def stop(self) -> None:
         """Stops the server, rolling back what is open; nothing to do when it does not run."""
@@ -128,11 +129,16 @@ class EmbeddedPostgres:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        try:
+        with self._explained():
             self.folder.mkdir(parents=True, exist_ok=True)
             with (self.folder / "lock").open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
         except PermissionError as error:
             raise BadSetting(
                 f"The embedded PostgreSQL's files in {self.folder} cannot be used: {error}.",

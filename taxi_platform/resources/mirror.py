@@ -1,12 +1,15 @@
-"""The mirror that publishes the files: asks it what it has, and fetches from it with patience.
+"""Where the files are published: which months are there, and fetching one with patience.
 
-Not here: single requests and answers (`download`), where a file is kept (`io_managers.raw_files`).
+Not here: single requests and answers (`download`), a file's way to the disk (`transfer`), what becomes of a Parquet
+file (`parquet`), where a file is kept (`io_managers.raw_files`).
 """
 
 import random
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import groupby
 from logging import Logger
 from pathlib import Path
@@ -18,23 +21,40 @@ import dagster as dg
 import requests
 import tenacity
 
-from taxi_platform.download import Absent, Interrupted, Transfer, answer, safe_url, version_of, version_on_disk
+from taxi_platform.download import Absent, Interrupted, answer, safe_url, version_of, version_on_disk
 from taxi_platform.errors import BadSetting, NotPublished, PermanentError, SourceUnavailable
-from taxi_platform.file_check import Checked
-from taxi_platform.partitions import TripMonth, month_partitions
+from taxi_platform.file_check import Checked, FileCheck
+from taxi_platform.parquet import ROOM_FACTOR, ParquetArrival, write_csv
+from taxi_platform.partitions import FIRST_MONTH, TripMonth, month_partitions
 from taxi_platform.settings import PUBLIC_MIRROR, Settings
 from taxi_platform.source import RawFile, Version
+from taxi_platform.transfer import Transfer
 from taxi_platform.trips import Colour
 
-_PUBLIC_MIRROR_ENDS = "2021-07"
+MIRROR_ENDS = "2021-07"
+"""The last month that the mirror has, whichever it is; TLC's own Parquet files follow."""
 _PROBES = 8
 _PROBE_TIMEOUT = (5.0, 5.0)
+_PROBES_END_AFTER = 30.0
+"""Seconds for all the questions of one look at what is published."""
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """A month's gzipped CSV, fetched and checked."""
+
+    checked: Checked
+    version: Version
+    """Of the published file, which is this one or the Parquet file that it was made from."""
+    left_out: tuple[str, ...] = ()
+    """Columns of the published file that this one does not have."""
+
+
 class Mirror(dg.ConfigurableResource):
-    """Publishes `<base_url>/<colour>/<colour>_tripdata_<YYYY-MM>.csv.gz`; http, https and file URLs.
+    """Publishes `<base_url>/<colour>/<colour>_tripdata_<YYYY-MM>.csv.gz` up to 2021-07, and after that
+    `<parquet_url>/<colour>_tripdata_<YYYY-MM>.parquet`; http, https and file URLs.
 
     Connections cut, timeouts, 408, 425, 429 and 5xx are tried again: `attempts` in all, with waits that double from
     `first_wait` up to `longest_wait` seconds, each with a random part. `Retry-After` is obeyed up to `longest_wait`;
@@ -43,6 +63,8 @@ class Mirror(dg.ConfigurableResource):
 
     base_url: str | None = None
     """None: the setting TAXI_SOURCE_URL."""
+    parquet_url: str | None = None
+    """None: the setting TAXI_PARQUET_URL. TLC's bucket answers 403 for a file that it does not have."""
     connect_timeout: float = 10
     """Seconds until a connection stands."""
     read_timeout: float = 60
@@ -69,66 +91,98 @@ class Mirror(dg.ConfigurableResource):
             return False
         return self._patiently(file.month, lambda: self._ask(file), log)
 
-    def download(self, month: TripMonth, part: BinaryIO, log: Logger) -> tuple[Checked, Version]:
-        """Write the month's file to `part`, which must be unbuffered, and check it wholly.
+    def download(self, month: TripMonth, part: BinaryIO, log: Logger) -> Fetched:
+        """Write the month's gzipped CSV to `part`, which must be unbuffered, and check it wholly.
 
         Raises NotPublished, BadFile, SourceUnavailable after the last attempt, PermanentError when the disk is full.
         """
-        transfer = Transfer(month, part, log)
-        folder = self._folder()
+        if not _is_parquet(month):
+            transfer = Transfer(month.gz_name, part, lambda: FileCheck(month), log)
+            return Fetched(self._fetch(month, transfer, log), transfer.version)
+        parquet = Path(part.name).with_suffix(".parquet.part")
+        try:
+            with parquet.open("xb", buffering=0) as file:
+                transfer = Transfer(
+                    month.parquet_name,
+                    file,
+                    lambda: ParquetArrival(month),
+                    log,
+                    room_factor=ROOM_FACTOR,
+                    absent=_absent(month),
+                )
+                self._fetch(month, transfer, log)
+            log.info("%s: writing it as %s", month.parquet_name, month.gz_name)
+            written = write_csv(parquet, month, part)
+        finally:
+            parquet.unlink(missing_ok=True)
+        return Fetched(written.checked, transfer.version, written.left_out)
+
+    def published(self, colour: Colour) -> list[str]:
+        """The months, `YYYY-MM`, that the mirror itself has of a colour, as far as it answers."""
+        months = [TripMonth(colour, key) for key in month_partitions.get_partition_keys() if key <= MIRROR_ENDS]
+        return [month.month for month, found in self.look_for(months).items() if found]
+
+    def look_for(self, months: Iterable[TripMonth]) -> dict[TripMonth, bool | None]:
+        """Whether each of these months is published; None where the source does not say.
+
+        Neither source can be listed: they are asked for the months one by one, a few at once, without patience, and
+        no more once one does not answer. The public mirror's months are known.
+        """
+        wanted = list(months)
+        silent = {_is_parquet(month): threading.Event() for month in wanted}
+        ends = time.monotonic() + _PROBES_END_AFTER
+        with self._session() as session, ThreadPoolExecutor(_PROBES) as pool:
+
+            def look(month: TripMonth) -> bool | None:
+                if silent[_is_parquet(month)].is_set() or time.monotonic() > ends:
+                    return None
+                try:
+                    return self._has(month, session)
+                except Interrupted:
+                    silent[_is_parquet(month)].set()
+                    return None
+
+            return dict(zip(wanted, pool.map(look, wanted), strict=True))
+
+    def _has(self, month: TripMonth, session: requests.Session) -> bool:
+        """Whether the month is published. Raises Interrupted when the source does not say."""
+        if self.is_public and not _is_parquet(month):
+            return month.month >= FIRST_MONTH
+        if self._folder(month) is not None:
+            return self._file(month).is_file()
+        try:
+            first_byte = {"Range": "bytes=0-0"}
+            with answer(session, self._address(month), first_byte, _PROBE_TIMEOUT, _absent(month)):
+                return True
+        except (Absent, PermanentError):
+            return False
+
+    def _fetch(self, month: TripMonth, transfer: Transfer[T], log: Logger) -> T:
+        folder = self._folder(month)
         with self._session() as session:
 
-            def attempt() -> Checked:
+            def attempt() -> T:
                 if folder is not None:
                     return transfer.copy(self._file(month))
                 return transfer.attempt(session, self._address(month), (self.connect_timeout, self.read_timeout))
 
-            checked = self._patiently(month, attempt, log)
-        return checked, transfer.version
-
-    def published(self, colour: Colour) -> list[str]:
-        """The months, `YYYY-MM`, that the mirror has of a colour, as far as it answers.
-
-        A web mirror cannot be listed: it is asked for the months one by one, a few at once, and without patience.
-        """
-        months = [TripMonth(colour, key) for key in month_partitions.get_partition_keys()]
-        if self.is_public:
-            return [month.month for month in months if month.month <= _PUBLIC_MIRROR_ENDS]
-        if self._folder() is not None:
-            return [month.month for month in months if self._file(month).is_file()]
-        silent = threading.Event()
-
-        def has(month: TripMonth) -> bool:
-            if silent.is_set():
-                return False
-            try:
-                with answer(session, self._address(month), {"Range": "bytes=0-0"}, _PROBE_TIMEOUT):
-                    return True
-            except (Absent, PermanentError):
-                return False
-            except Interrupted:
-                silent.set()
-                return False
-
-        with self._session() as session, ThreadPoolExecutor(_PROBES) as pool:
-            return [month.month for month, found in zip(months, pool.map(has, months), strict=True) if found]
+            return self._patiently(month, attempt, log)
 
     def _base(self) -> str:
-        base = (self.base_url or Settings().source_url).rstrip("/")
-        if urlsplit(base).scheme not in ("http", "https", "file"):
-            raise BadSetting(
-                "TAXI_SOURCE_URL is no http, https or file URL.",
-                "A rerun does not help: set it to such a URL; a folder is written as file:///path/to/folder.",
-            )
-        return base
+        return _checked_base(self.base_url or Settings().source_url, "TAXI_SOURCE_URL")
+
+    def _parquet_base(self) -> str:
+        return _checked_base(self.parquet_url or Settings().parquet_url, "TAXI_PARQUET_URL")
 
     def _address(self, month: TripMonth) -> str:
+        if _is_parquet(month):
+            return f"{self._parquet_base()}/{month.parquet_name}"
         return f"{self._base()}/{month.colour.name}/{month.gz_name}"
 
-    def _folder(self) -> Path | None:
-        """The folder that the mirror is, None for one on the web."""
-        parts = urlsplit(self._base())
-        return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
+    def _folder(self, month: TripMonth) -> Path | None:
+        """The folder that the month's file lies in, None where it is on the web."""
+        path = self._file(month) if urlsplit(self._address(month)).scheme == "file" else None
+        return path and path.parent
 
     def _file(self, month: TripMonth) -> Path:
         return Path(url2pathname(urlsplit(self._address(month)).path))
@@ -139,16 +193,23 @@ class Mirror(dg.ConfigurableResource):
         return session
 
     def _ask(self, file: RawFile) -> bool:
-        if self._folder() is not None:
+        if self._folder(file.month) is not None:
             return version_on_disk(self._file(file.month)).is_still(file.version)
         # A conditional GET whose body is not read: some servers refuse HEAD, or signed addresses do not allow it.
         headers = {"If-None-Match": file.etag, "If-Modified-Since": None if file.etag else file.last_modified}
         given = {name: value for name, value in headers.items() if value}
         timeout = (self.connect_timeout, self.read_timeout)
-        with self._session() as session, answer(session, self._address(file.month), given, timeout) as response:
+        asked = (self._address(file.month), given, timeout, _absent(file.month))
+        with self._session() as session, answer(session, *asked) as response:
             return response.status_code == 304 or version_of(response).is_still(file.version)
 
     def _not_published(self, month: TripMonth) -> NotPublished:
+        if _is_parquet(month):
+            return NotPublished(
+                f"TLC has no {self.url(month)}.",
+                "A rerun does not help until it is published, about two months after the month's end. Choose another "
+                "month, or another TAXI_PARQUET_URL.",
+            )
         has = ranges(self.published(month.colour))
         where = (
             f"It has these {month.colour.name} months: {has}." if has else f"No {month.colour.name} month was found."
@@ -190,6 +251,24 @@ class Mirror(dg.ConfigurableResource):
     def _is_over(self, state: tenacity.RetryCallState) -> bool:
         """Whether to give up: also when the server asks for a longer wait than a run should take."""
         return state.attempt_number >= self.attempts or (_interruption(state).retry_after or 0) > self.longest_wait
+
+
+def _is_parquet(month: TripMonth) -> bool:
+    return month.month > MIRROR_ENDS
+
+
+def _absent(month: TripMonth) -> Collection[int]:
+    """The statuses that say that a month is not there."""
+    return (403, 404) if _is_parquet(month) else (404,)
+
+
+def _checked_base(url: str, setting: str) -> str:
+    if urlsplit(url).scheme not in ("http", "https", "file"):
+        raise BadSetting(
+            f"{setting} is no http, https or file URL.",
+            "A rerun does not help: set it to such a URL; a folder is written as file:///path/to/folder.",
+        )
+    return url.rstrip("/")
 
 
 def _interruption(state: tenacity.RetryCallState) -> Interrupted:

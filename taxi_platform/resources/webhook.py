@@ -81,7 +81,7 @@ def _opener() -> OpenerDirector:
 def _message(url: str, text: str) -> dict[str, Any]:
     """The text in the host's own form, in which it cannot ping anybody."""
     host = urlsplit(url).hostname or ""
-    if host.endswith(("discord.com", "discordapp.com")):
+    if f".{host}".endswith((".discord.com", ".discordapp.com")):
         return {"content": text[:DISCORD_LIMIT], "allowed_mentions": {"parse": []}}
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return {"text": escaped}

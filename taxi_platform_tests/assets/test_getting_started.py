@@ -308,3 +308,17 @@ def test_one_api_that_fails_does_not_keep_the_other_from_its_number(
     result = look(server.url, instance, {"github_stars": {"repository": "not a name"}})
     assert result.get_failed_step_keys() == {"github_stars"}
     assert metadata(result, "docker_image_pulls")["pull_count"] == 100
+
+
+@pytest.mark.parametrize(
+    "asset", [products_raw, products, products_by_brand, docker_image_pulls, github_stars], ids=lambda asset: asset.key
+)
+def test_the_web_interface_is_told_what_each_asset_is(asset: dg.AssetsDefinition) -> None:
+    (spec,) = asset.specs
+    assert spec.description
+    assert spec.group_name == "getting_started"
+    assert spec.owners == ["team:taxi-platform"]
+    assert spec.kinds
+    assert spec.code_version
+    assert spec.metadata.keys() & {"dagster/uri", "dagster/table_name"}
+    assert "dagster/column_schema" in spec.metadata

@@ -293,6 +293,32 @@ def test_programs_in_a_closed_folder_are_copied(server: EmbeddedPostgres, tmp_pa
 
 
 @as_root
+def test_a_server_of_another_user_is_refused_with_words(open_folder: Path) -> None:
+    server = EmbeddedPostgres(open_folder / "postgres")
+    account = server_place.server_account()
+    become = f"""
+    import os
+    import sys
+    from pathlib import Path
+    from taxi_platform.errors import BadSetting
+    from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
+    os.setgroups([])
+    os.setresgid({account.gid + 1}, {account.gid + 1}, {account.gid + 1})
+    os.setresuid({account.uid + 1}, {account.uid + 1}, {account.uid + 1})
+    for call in (EmbeddedPostgres(Path(sys.argv[1])).start, EmbeddedPostgres(Path(sys.argv[1])).running):
+        try:
+            call()
+        except BadSetting as error:
+            print("run this as the user they belong to" in str(error))
+    """
+    try:
+        server.start()
+        assert run_python(become, server.folder).splitlines() == ["True", "True"]
+    finally:
+        server.remove()
+
+
+@as_root
 def test_a_plain_user_keeps_everything_in_the_folder(open_folder: Path) -> None:
     account = server_place.server_account()
     if not server_place._runs(account, server_place.wheel_programs()):

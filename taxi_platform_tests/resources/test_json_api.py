@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from threading import Event
@@ -92,14 +93,16 @@ def _in(seconds: int) -> datetime:
 @pytest.mark.parametrize(
     ("status", "headers"),
     [
-        (429, {"Retry-After": "3600"}),
-        (429, {"Retry-After": format_datetime(_in(3600), usegmt=True)}),
-        (403, {"Retry-After": "3600"}),
-        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(_in(3600).timestamp()))}),
+        (429, lambda: {"Retry-After": "3600"}),
+        (429, lambda: {"Retry-After": format_datetime(_in(3600), usegmt=True)}),
+        (403, lambda: {"Retry-After": "3600"}),
+        (403, lambda: {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(_in(3600).timestamp()))}),
     ],
 )
-def test_a_long_pause_ends_the_run_with_the_time_to_come_back(status: int, headers: dict[str, str]) -> None:
-    with api_server(lambda _: Answer(b"", status, headers)) as server:
+def test_a_long_pause_ends_the_run_with_the_time_to_come_back(
+    status: int, headers: Callable[[], dict[str, str]]
+) -> None:
+    with api_server(lambda _: Answer(b"", status, headers())) as server:
         with pytest.raises(RateLimited) as caught:
             get_json(server.url, timeout=5)
         assert len(server.asked) == 1

@@ -1,6 +1,5 @@
 """The products API: pages, and answers that are refused."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 
 from taxi_platform.errors import BadAnswer, SourceUnavailable
 from taxi_platform.resources.products import ProductsApi
-from taxi_platform.sample_products import TOTAL, sample_page
+from taxi_platform.sample_products import TOTAL, sample_page, write_sample_products
 from taxi_platform_tests.support.api_server import Answer, Asked, api_server
 
 
@@ -82,8 +81,7 @@ def test_a_product_may_lack_its_price() -> None:
 
 
 def test_a_file_url_is_read(tmp_path: Path) -> None:
-    file = tmp_path / "my products.json"
-    file.write_text(json.dumps(sample_page()), encoding="utf-8")
+    file = write_sample_products(tmp_path / "my products")
     assert len(ProductsApi(url=file.as_uri()).fetch()) == 30
     with pytest.raises(SourceUnavailable, match="cannot be read"):
         ProductsApi(url=(tmp_path / "none.json").as_uri()).fetch()

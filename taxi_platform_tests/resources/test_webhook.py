@@ -2,6 +2,7 @@
 
 import json
 import logging
+from typing import Any
 
 import pytest
 
@@ -20,16 +21,27 @@ def test_slack_hears_a_text_that_cannot_ping() -> None:
     assert json.loads(asked.body) == {"text": "1 &amp; 2: &lt;!channel&gt;"}
 
 
-def test_discord_is_told_by_its_host_and_gets_its_own_form(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("host", "form"),
+    [
+        ("discord.com", {"content": "é" * 2000, "allowed_mentions": {"parse": []}}),
+        ("ptb.discordapp.com", {"content": "é" * 2000, "allowed_mentions": {"parse": []}}),
+        ("hooks.slack.com", {"text": "é" * 3000}),
+        ("notdiscord.com", {"text": "é" * 3000}),
+    ],
+)
+def test_the_host_tells_discord_and_each_gets_its_own_form(
+    host: str, form: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with api_server(lambda _: Answer(b"", 204)) as server:
-        # The server stands in as the way to Discord: a proxy is asked with the whole URL.
+        # The server stands in as the way to the host: a proxy is asked with the whole URL.
         monkeypatch.setenv("http_proxy", server.url)
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.delenv("NO_PROXY", raising=False)
-        assert Webhook(url="http://discord.com/api/webhooks/1/x").send("é" * 3000)
+        assert Webhook(url=f"http://{host}/api/webhooks/1/x").send("é" * 3000)
     (asked,) = server.asked
-    assert asked.target == "http://discord.com/api/webhooks/1/x"
-    assert json.loads(asked.body) == {"content": "é" * 2000, "allowed_mentions": {"parse": []}}
+    assert asked.target == f"http://{host}/api/webhooks/1/x"
+    assert json.loads(asked.body) == form
 
 
 def test_the_setting_is_used_when_a_message_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:

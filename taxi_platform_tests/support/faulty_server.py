@@ -41,6 +41,7 @@ class FaultyServer:
         self.has_ranges = True
         self.declares_length = True
         self.last_modified: str | None = None
+        self.missing_status = 404
         self.redirect_query: str | None = None
         """When set, every file's address redirects to another host name with this query."""
         self.stopping = threading.Event()
@@ -105,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = fault.body or b""
             self._answer(fault.status, {"Content-Length": str(len(body)), **fault.headers}, body, fault)
         elif path not in plan.files:
-            self._answer(404, {"Content-Length": "0"}, b"", fault)
+            self._answer(plan.missing_status, {"Content-Length": "0"}, b"", fault)
         else:
             self._publish(fault.body or plan.files[path], fault)
 

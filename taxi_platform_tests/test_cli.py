@@ -1,0 +1,198 @@
+"""The command `taxi-platform`, run as people run it: the demo, the web interface, SQL, stop and clean."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+import requests
+from psycopg import sql
+
+from taxi_platform.instance import embedded_server
+from taxi_platform.resources.embedded_postgres import free_port
+
+REPO = Path(__file__).parents[1]
+COMMAND = [sys.executable, "-c", "from taxi_platform.cli import main; main()"]
+SECONDS = 180
+"""How long a command may take on a machine that does much else; none takes a tenth of it on a quiet one."""
+
+
+@dataclass
+class Folder:
+    """A working directory with a `.env` that would lead the demo elsewhere."""
+
+    path: Path
+
+    @property
+    def home(self) -> Path:
+        return self.path / ".taxi"
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"], "HOME": str(self.path), "PYTHONPATH": str(REPO), **settings}
+
+    def run(self, *arguments: str, **settings: str) -> str:
+        """What the command prints, both streams together."""
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=self.path,
+            env=self.environment(**settings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
+    folder = Folder(tmp_path_factory.mktemp("cli"))
+    env = "TAXI_POSTGRES_URL=postgresql://nobody:secret@127.0.0.1:1/none\nTAXI_SOURCE_URL=http://127.0.0.1:1\n"
+    (folder.path / ".env").write_text(env)
+    try:
+        yield folder
+    finally:
+        for home in (folder.home, folder.home / "demo"):
+            embedded_server(home).remove()
+
+
+@pytest.fixture(scope="module")
+def demo(folder: Folder) -> str:
+    """What the demo prints the first time."""
+    return folder.run("demo")
+
+
+def table_of(printed: str) -> list[tuple[str, ...]]:
+    return re.findall(r"^public\.(\w+) +(\S+) +([\d,]+) +([\d,]+) +([\d,]+)$", printed, re.MULTILINE)
+
+
+def contents(url: str) -> object:
+    """The rows by file, and which stored table holds them: a month that was loaded again has another one."""
+    query = """
+        select filename, tableoid::bigint, count(*), md5(string_agg(unique_row_id, '' order by unique_row_id))
+        from {} group by 1, 2 order by 1
+    """
+    tables = [sql.Identifier(name) for name in ("yellow_tripdata", "green_tripdata")]
+    with psycopg.connect(url) as connection:
+        return [connection.execute(sql.SQL(query).format(table)).fetchall() for table in tables]
+
+
+def test_the_demo_loads_both_colours_and_says_so(folder: Folder, demo: str) -> None:
+    assert "Sample data: invented trips" in demo
+    table = table_of(demo)
+    assert len(table) == 6, demo
+    assert {row[0] for row in table} == {"yellow_tripdata", "green_tripdata"}
+    numbers = [tuple(int(cell.replace(",", "")) for cell in row[2:]) for row in table]
+    assert all(in_file == in_table + kept for in_file, in_table, kept in numbers)
+    assert [kept for _, _, kept in numbers] == [0, 2, 2] * 2, "the first of two files keeps a row"
+    assert "make dev" in demo
+
+
+def test_the_demo_is_kept_apart_from_real_rows_whatever_env_says(folder: Folder, demo: str) -> None:
+    assert sorted(path.name for path in folder.home.iterdir()) == ["demo"]
+    assert "secret" not in demo
+
+
+def test_a_second_demo_changes_nothing(folder: Folder, demo: str) -> None:
+    url = embedded_server(folder.home / "demo").url()
+    before = contents(url)
+    assert table_of(folder.run("demo")) == table_of(demo)
+    assert contents(url) == before
+
+
+def test_sql_asks_the_server_of_the_settings(folder: Folder, demo: str) -> None:
+    url = embedded_server(folder.home / "demo").url()
+    printed = folder.run("sql", "select count(*) as trips from green_tripdata", TAXI_POSTGRES_URL=url)
+    assert "8996" in printed
+
+
+def test_dev_shows_the_demos_runs_and_ends_with_ctrl_c(folder: Folder, demo: str) -> None:
+    home = folder.home / "demo"
+    server = embedded_server(home)
+    port = free_port()
+    log = folder.path / "dev.log"
+    with log.open("w") as output:
+        dev = subprocess.Popen(
+            [*COMMAND, "dev", "--port", str(port)],
+            cwd=folder.path,
+            env=folder.environment(TAXI_HOME=str(home)),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        runs = successful_runs(f"http://127.0.0.1:{port}", dev, log)
+        assert runs >= 6
+        password = (server.folder / "password").read_text()
+        children = psutil.Process(dev.pid).children(recursive=True)
+        assert children
+        assert not [process for process in children if password in " ".join(process.cmdline())]
+        os.kill(dev.pid, signal.SIGINT)
+        assert dev.wait(SECONDS) in {0, -signal.SIGINT}
+        psutil.wait_procs(children, SECONDS)
+        assert not [process for process in children if process.is_running() and process.status() != "zombie"]
+    finally:
+        if dev.poll() is None:
+            os.killpg(dev.pid, signal.SIGKILL)
+            dev.wait()
+    assert server.running()
+    assert password not in (home / "dagster" / "dagster.yaml").read_text()
+    assert password not in log.read_text()
+
+
+def successful_runs(url: str, process: subprocess.Popen[bytes], log: Path) -> int:
+    """How many runs the web interface shows as succeeded, once it answers."""
+    query = "{ runsOrError(filter: {statuses: [SUCCESS]}) { ... on Runs { count } } }"
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            answer = requests.post(f"{url}/graphql", json={"query": query}, timeout=30)
+        except requests.ConnectionError:
+            time.sleep(0.2)
+        else:
+            return answer.json()["data"]["runsOrError"]["count"]
+    raise AssertionError(f"the web interface did not answer:\n{log.read_text()}")
+
+
+def test_stop_and_clean_end_the_servers_and_clean_removes_the_demo(folder: Folder, demo: str) -> None:
+    """The last of this module: the others need the demo's server."""
+    assert ".taxi/demo: stopped" in folder.run("stop")
+    assert not embedded_server(folder.home / "demo").running()
+    assert ".taxi/demo: was not running" in folder.run("stop")
+    place = (folder.home / "demo" / "postgres" / "server").resolve()
+    folder.run("clean")
+    assert not (folder.home / "demo").exists()
+    assert not place.exists()
+
+
+def test_an_error_raised_on_purpose_is_shown_without_a_traceback(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "postgres").mkdir(parents=True)
+    server = embedded_server(home)
+    try:
+        server.start()
+        (home / "postgres" / "password").unlink()
+        done = subprocess.run(
+            [*COMMAND, "sql", "select 1"],
+            cwd=tmp_path,
+            env=Folder(tmp_path).environment(TAXI_HOME=str(home)),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "password is gone" in done.stderr
+        assert "Traceback" not in done.stderr
+    finally:
+        server.remove()

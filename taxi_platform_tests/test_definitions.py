@@ -1,0 +1,101 @@
+"""The graph as a whole: what every asset says of itself, and that looking at it costs nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+import taxi_platform
+from taxi_platform.definitions import build_defs, defs
+from taxi_platform.partitions import trip_partitions
+from taxi_platform.resources.mirror import Mirror
+
+SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+PACKAGE = Path(taxi_platform.__file__).parent
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    for path in PACKAGE.rglob("*.py")
+)
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
+def test_every_asset_says_what_it_is(spec: dg.AssetSpec) -> None:
+    assert spec.description, "a docstring"
+    assert spec.group_name not in (None, "default"), "a group"
+    assert spec.kinds, "kinds"
+    assert spec.owners, "owners"
+    assert spec.code_version, "a code version"
+    assert {"dagster/table_name", "dagster/uri"} & spec.metadata.keys(), "where it is kept"
+    assert isinstance(spec.metadata.get("dagster/column_schema"), dg.TableSchema), "its columns"
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
+def test_every_column_of_every_asset_is_described(spec: dg.AssetSpec) -> None:
+    columns = spec.metadata["dagster/column_schema"].columns
+    assert [column.name for column in columns if not column.description] == []
+
+
+def test_assets_have_the_names_groups_and_partitions_of_the_contract() -> None:
+    trips = {"raw_csv": "source", "postgres_staging": "postgres", "postgres_tripdata": "postgres"}
+    trips |= dict.fromkeys(("gcs_csv", "bigquery_external", "bigquery_monthly", "bigquery_tripdata"), "gcp")
+    for name, group in trips.items():
+        assert SPECS[name].group_name == group
+        assert SPECS[name].partitions_def == trip_partitions
+    for name in ("gcs_bucket", "bigquery_dataset"):
+        assert (SPECS[name].group_name, SPECS[name].partitions_def) == ("gcp", None)
+    for name in ("products_raw", "products", "products_by_brand", "docker_image_pulls", "github_stars"):
+        assert SPECS[name].group_name == "getting_started"
+        assert SPECS[name].partitions_def is None
+
+
+def test_both_dimensions_make_a_key_with_the_colour_first() -> None:
+    assert "yellow|2020-03" in trip_partitions.get_partition_keys()
+    assert trip_partitions.get_partition_keys()[0] == "yellow|2019-01"
+
+
+def test_other_resources_can_be_given() -> None:
+    mirror = Mirror(base_url="file:///nowhere")
+    given = build_defs(mirror=mirror).resources
+    assert given is not None
+    assert given["mirror"] is mirror
+    assert given["raw_files"].mirror is mirror
+
+
+def test_the_definitions_can_be_loaded() -> None:
+    dg.Definitions.validate_loadable(defs)
+
+
+def test_importing_any_module_does_nothing_else(tmp_path: Path) -> None:
+    """In a fresh interpreter, with an empty environment and folder: no file, connection, thread, setting or output."""
+    program = f"""
+import socket, sys, threading
+sys.path.insert(0, {str(PACKAGE.parent)!r})
+def refuse(*args, **kwargs):
+    raise AssertionError("an import opens a connection")
+socket.socket.connect = refuse
+import os
+asked = []
+real = os.environ.__class__.__getitem__
+def note(self, name):
+    if name.startswith(("TAXI", "GCP", "BIGQUERY", "STORAGE_EM")):
+        asked.append(name)
+    return real(self, name)
+os.environ.__class__.__getitem__ = note
+import importlib
+for module in {MODULES!r}:
+    importlib.import_module(module)
+assert not asked, asked
+assert threading.active_count() == 1, threading.enumerate()
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", program],
+        cwd=tmp_path,
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
