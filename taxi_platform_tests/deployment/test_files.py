@@ -28,12 +28,13 @@ CHART_KEYS = {
     "": "additionalInstanceConfig computeLogManager dagster-user-deployments dagsterDaemon dagsterWebserver flower "
     "generatePostgresqlPasswordSecret global ingress postgresql rabbitmq redis retention runLauncher telemetry",
     "global": "dagsterHome postgresqlSecretName serviceAccountName",
-    "postgresql": "enabled postgresqlDatabase postgresqlHost postgresqlParams postgresqlScheme postgresqlUsername service",
+    "postgresql": "enabled postgresqlDatabase postgresqlHost postgresqlParams postgresqlScheme postgresqlUsername "
+    "service",
     "dagster-user-deployments": "deployments enabled serviceAccount",
     "runLauncher": "config type",
     "runLauncher.config": "k8sRunLauncher",
-    "runLauncher.config.k8sRunLauncher": "envConfigMaps envSecrets envVars imagePullPolicy loadInclusterConfig resources "
-    "runK8sConfig securityContext volumeMounts volumes",
+    "runLauncher.config.k8sRunLauncher": "envConfigMaps envSecrets envVars imagePullPolicy loadInclusterConfig "
+    "resources runK8sConfig securityContext volumeMounts volumes",
     "dagsterWebserver": "image podSecurityContext readinessProbe resources securityContext service",
     "dagsterDaemon": "enabled env image livenessProbe podSecurityContext resources runCoordinator runMonitoring "
     "runRetries securityContext",
@@ -176,6 +177,7 @@ def test_a_run_in_kubernetes_is_a_pod_without_rights_with_an_empty_folder_for_do
         user_defined_k8s_config=context.run_k8s_config,
     )
 
+    assert job.spec is not None
     pod = job.spec.template.spec
     container = pod.containers[0]
     assert pod.service_account_name == "taxi-platform"
