@@ -111,7 +111,7 @@ def dev(options: tuple[str, ...]) -> None:
     click.echo("The web interface: http://127.0.0.1:3000, unless a line below names another port. Ctrl-C ends it.")
     click.echo("The embedded database goes on running then; `make stop` stops it.")
     sys.stdout.flush()
-    # In place of this process, so that signals reach Dagster itself; a script's background job is told to ignore this one.
+    # In place of this process, so that signals reach Dagster itself. A script's background job would ignore this one.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     # `dagster dev` recommends a tool that wants another layout of the project; that is no news to whoever runs this.
     quietly = ["-W", "ignore:Function `dev_command` is superseded"]
