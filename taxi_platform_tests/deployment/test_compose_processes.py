@@ -1,0 +1,55 @@
+"""The processes of docker-compose.yml at work: health, a month through GraphQL, a backfill through restarts."""
+
+import psycopg
+from psycopg import sql
+
+from taxi_platform.partitions import TripMonth
+from taxi_platform.postgres.tables import attached, parent_table
+from taxi_platform_tests.deployment.conftest import MONTHS, ROWS, Deployment
+from taxi_platform_tests.support.compose import wait_until
+
+ASSETS = ("raw_csv", "postgres_staging", "postgres_tripdata")
+ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
+
+
+def rows_loaded(url: str, month: TripMonth) -> int:
+    """Rows of the month's file that are in the table or, as its record says, kept by another file."""
+    with psycopg.connect(url) as connection:
+        partition = attached(connection, month.colour).get(month.filename)
+        if partition is None or partition.record is None:
+            return 0
+        query = sql.SQL("select count(*) from {} where filename = %s").format(parent_table(month.colour))
+        counted = connection.execute(query, [month.filename]).fetchone()
+    assert counted is not None
+    return counted[0] + partition.record.rows_kept_elsewhere
+
+
+def test_a_month_launched_through_graphql_is_in_its_table(deployment: Deployment) -> None:
+    run = deployment.web.launch(MONTHS[0], *ASSETS)
+
+    wait_until(lambda: deployment.web.run_status(run) in ENDED, "the run has ended")
+
+    assert deployment.web.run_status(run) == "SUCCESS", deployment.services["code-location"].said()
+    assert rows_loaded(deployment.trips_url, MONTHS[0]) == ROWS
+
+
+def test_a_backfill_loses_nothing_when_every_process_is_restarted(deployment: Deployment) -> None:
+    web, months = deployment.web, MONTHS[1:]
+    backfill = web.backfill(months, *ASSETS)
+
+    def under_way() -> bool:
+        return any(run["status"] == "STARTED" for run in web.runs(backfill))
+
+    for name in ("code-location", "daemon", "webserver"):
+        wait_until(under_way, f"a run of the backfill is under way, before the restart of {name}")
+        deployment.restart(name)
+    wait_until(lambda: web.backfill_status(backfill).startswith(("COMPLETED", "FAIL", "CANCEL")), "the backfill ends")
+
+    runs = web.runs(backfill)
+    assert web.backfill_status(backfill) == "COMPLETED_SUCCESS", runs
+    assert {month: rows_loaded(deployment.trips_url, month) for month in months} == dict.fromkeys(months, ROWS)
+    # The record is whole too: nothing is left as running, and what the restart stopped was run again.
+    assert {run["status"] for run in runs} <= ENDED
+    stopped = {run["id"] for run in runs if run["status"] == "FAILURE"}
+    assert stopped
+    assert stopped <= {run["parentRunId"] for run in runs}
