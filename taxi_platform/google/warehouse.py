@@ -126,16 +126,16 @@ class Warehouse:
 
     def create(self, table: bigquery.Table) -> None:
         """Makes a table; leaves one of that name alone."""
-        self.client.create_table(table, exists_ok=True, retry=patience(self.patience_seconds), timeout=LOOK_SECONDS)
+        self.client.create_table(table, exists_ok=True, retry=patience(self.patience_seconds), timeout=ANSWER_SECONDS)
 
     def describe(self, table: bigquery.Table, fields: Sequence[str]) -> bigquery.Table:
         """Writes these properties of a table, unless somebody changed it since it was looked at."""
-        return self.client.update_table(table, fields, retry=patience(self.patience_seconds), timeout=LOOK_SECONDS)
+        return self.client.update_table(table, fields, retry=patience(self.patience_seconds), timeout=ANSWER_SECONDS)
 
     def drop(self, name: TableName) -> None:
         """Drops a table, if it is there."""
         self.client.delete_table(
-            str(name), not_found_ok=True, retry=patience(self.patience_seconds), timeout=LOOK_SECONDS
+            str(name), not_found_ok=True, retry=patience(self.patience_seconds), timeout=ANSWER_SECONDS
         )
 
     def console_url(self, name: TableName) -> str:

@@ -65,13 +65,17 @@ def parts(ids: Counter[bytes]) -> tuple[int, ...]:
 
 @pytest.fixture
 def load_all(gcs: GoogleStorage, bigquery: GoogleBigQuery) -> Callable[[Iterable[RawFile]], list[Merged]]:
-    """Loads files one after another, on clients of its own."""
+    """Loads files one after another, on clients of its own.
+
+    With much patience: while the emulator runs a statement it answers nobody else.
+    """
+    gcs, bigquery = (each.model_copy(update={"patience": 300}) for each in (gcs, bigquery))
 
     def run(files: Iterable[RawFile]) -> list[Merged]:
         merged = []
         for file in files:
             with gcs.lake("tested") as bucket, bigquery.warehouse("tested") as warehouse:
-                source, _ = put(bucket, file, seconds=60)
+                source, _ = put(bucket, file, seconds=300)
                 point_at(warehouse, source)
                 external = find_external(warehouse, bucket, file.month)
                 assert external is not None
