@@ -69,7 +69,8 @@ def load_all(gcs: GoogleStorage, bigquery: GoogleBigQuery) -> Callable[[Iterable
 
     With much patience: while the emulator runs a statement it answers nobody else.
     """
-    gcs, bigquery = (each.model_copy(update={"patience": 300}) for each in (gcs, bigquery))
+    gcs = gcs.model_copy(update={"patience": 300})
+    bigquery = bigquery.model_copy(update={"patience": 300})
 
     def run(files: Iterable[RawFile]) -> list[Merged]:
         merged = []
