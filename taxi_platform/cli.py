@@ -24,7 +24,7 @@ What next:
   make stop                              stop the database server, which goes on running until then
 
 With real trips, kept apart from these:
-  .venv/bin/dagster asset materialize -m taxi_platform --select '+postgres_tripdata' --partition 'green|2020-04'
+  .venv/bin/dagster asset materialize -m taxi_platform --select '+key:postgres_tripdata' --partition 'green|2020-04'
                                          downloads 0.7 MB from the public mirror and loads 35,612 rows
   make dev                               the web interface, to load more of them
 """

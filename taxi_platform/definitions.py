@@ -4,13 +4,17 @@ from typing import Any
 
 import dagster as dg
 
-from taxi_platform import checks
-from taxi_platform.assets import getting_started, postgres, source
+from taxi_platform.assets import gcp, getting_started, postgres, source
+from taxi_platform.checks import gcp as gcp_checks
+from taxi_platform.checks import postgres as postgres_checks
+from taxi_platform.io_managers.bigquery import ExternalTables, MergedTables, MonthlyTables
+from taxi_platform.io_managers.gcs import LakeObjects
 from taxi_platform.io_managers.json_files import JsonFiles
 from taxi_platform.io_managers.postgres import PostgresStagingTables, PostgresTripTables
 from taxi_platform.io_managers.raw_files import RawFiles
 from taxi_platform.jobs import hello_world, load_month, statistics
 from taxi_platform.resources.duckdb_file import DuckDBFile
+from taxi_platform.resources.gcp import GoogleBigQuery, GoogleStorage
 from taxi_platform.resources.mirror import Mirror
 from taxi_platform.resources.postgres import Postgres
 from taxi_platform.resources.products import ProductsApi
@@ -23,13 +27,15 @@ from taxi_platform.sensors import new_months_sensor
 def build_defs(**resources: Any) -> dg.Definitions:
     """The definitions, with other resources in place of those of the same key.
 
-    The graph is the same everywhere. IO managers are made on the `mirror` and the `postgres` that are given.
+    The graph is the same everywhere. IO managers are made on the resources that are given.
     """
     server = resources.get("postgres") or Postgres()
     mirror = resources.get("mirror") or Mirror()
+    gcs = resources.get("gcs") or GoogleStorage()
+    bigquery = resources.get("bigquery") or GoogleBigQuery()
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([source, postgres, getting_started]),
-        asset_checks=dg.load_asset_checks_from_modules([checks]),
+        assets=dg.load_assets_from_modules([source, postgres, gcp, getting_started]),
+        asset_checks=dg.load_asset_checks_from_modules([postgres_checks, gcp_checks]),
         jobs=[load_month, hello_world, statistics],
         schedules=[green_schedule, yellow_schedule, hello_schedule, statistics_schedule],
         sensors=[new_months_sensor],
@@ -39,6 +45,12 @@ def build_defs(**resources: Any) -> dg.Definitions:
             "raw_files": RawFiles(mirror=mirror),
             "postgres_staging_tables": PostgresStagingTables(postgres=server),
             "postgres_trip_tables": PostgresTripTables(postgres=server),
+            "gcs": gcs,
+            "bigquery": bigquery,
+            "lake_objects": LakeObjects(gcs=gcs),
+            "bigquery_external_tables": ExternalTables(gcs=gcs, bigquery=bigquery),
+            "bigquery_monthly_tables": MonthlyTables(gcs=gcs, bigquery=bigquery),
+            "bigquery_merged_tables": MergedTables(bigquery=bigquery),
             "products_api": ProductsApi(),
             "json_files": JsonFiles(),
             "products_duckdb": DuckDBFile(),

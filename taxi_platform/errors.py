@@ -11,9 +11,11 @@
           BadAnswer             an API's answer is not what it should be
           RateLimited           an API wants to be left alone for longer than a run should wait
           MissingRight          the account may not do what is asked
+          GoogleRefused         Google answers that a request is wrong
         TransientError          a rerun may succeed: retried with backoff
           SourceUnavailable     the source does not answer, or breaks off
           DatabaseUnavailable   the database does not answer, or breaks off
+          GoogleUnavailable     Google Cloud does not answer, or answers that it cannot now
           TableBusy             somebody's open transaction holds up an exchange
 
 They are Dagster failures, so that one raised anywhere in an asset, an IO manager or a resource ends the step with its
@@ -93,12 +95,20 @@ class MissingRight(PermanentError):
     """The account may not do what is asked."""
 
 
+class GoogleRefused(PermanentError):
+    """Google answers that a request is wrong."""
+
+
 class SourceUnavailable(TransientError):
     """The source does not answer, or breaks off."""
 
 
 class DatabaseUnavailable(TransientError):
     """The database does not answer, or breaks off."""
+
+
+class GoogleUnavailable(TransientError):
+    """Google Cloud does not answer, or answers that it cannot now."""
 
 
 class TableBusy(TransientError):

@@ -6,7 +6,7 @@ module needs the same ones.
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import dagster as dg
 
@@ -85,6 +85,10 @@ class TripMonth:
         """The first moment after the month."""
         start = self.start
         return start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+
+    def has(self, day: date) -> bool:
+        """Whether the day lies in the month."""
+        return self.start.date() <= day < self.end.date()
 
     def __str__(self) -> str:
         return self.key

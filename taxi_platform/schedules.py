@@ -9,6 +9,7 @@ from taxi_platform.arrivals import arrivals, requests_for
 from taxi_platform.errors import TransientError
 from taxi_platform.jobs import hello_world, load_month, statistics
 from taxi_platform.legs import legs
+from taxi_platform.resources.gcp import GoogleBigQuery, GoogleStorage
 from taxi_platform.resources.mirror import Mirror
 from taxi_platform.resources.postgres import Postgres
 from taxi_platform.trips import COLOURS, Colour
@@ -48,10 +49,14 @@ def _monthly(colour: Colour, cron_schedule: str) -> dg.ScheduleDefinition:
         "with nothing loaded, the newest. Older gaps are for backfills.",
     )
     def monthly(
-        context: dg.ScheduleEvaluationContext, mirror: Mirror, postgres: Postgres
+        context: dg.ScheduleEvaluationContext,
+        mirror: Mirror,
+        postgres: Postgres,
+        gcs: GoogleStorage,
+        bigquery: GoogleBigQuery,
     ) -> list[dg.RunRequest] | dg.SkipReason:
         try:
-            found = arrivals(colour, context.scheduled_execution_time, mirror, legs(postgres))
+            found = arrivals(colour, context.scheduled_execution_time, mirror, legs(postgres, gcs, bigquery))
         except TransientError as error:
             return dg.SkipReason(str(error))
         asked = requests_for(colour, found, context.instance)

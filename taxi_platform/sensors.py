@@ -12,6 +12,7 @@ from taxi_platform.arrivals import arrivals, requests_for
 from taxi_platform.errors import TransientError
 from taxi_platform.jobs import load_month
 from taxi_platform.legs import legs
+from taxi_platform.resources.gcp import GoogleBigQuery, GoogleStorage
 from taxi_platform.resources.mirror import Mirror
 from taxi_platform.resources.postgres import Postgres
 from taxi_platform.trips import COLOURS
@@ -26,14 +27,22 @@ _DAY = 24 * 60 * 60
     description="Once a day: loads the months that were published since. The cursor is the newest month seen, by "
     "colour; at first, what is loaded counts as seen.",
 )
-def new_months_sensor(context: dg.SensorEvaluationContext, mirror: Mirror, postgres: Postgres) -> dg.SensorResult:
+def new_months_sensor(
+    context: dg.SensorEvaluationContext,
+    mirror: Mirror,
+    postgres: Postgres,
+    gcs: GoogleStorage,
+    bigquery: GoogleBigQuery,
+) -> dg.SensorResult:
     """Asks once for each month that appears; a run that failed is not asked for again, the alert tells of it."""
     seen: dict[str, str] = json.loads(context.cursor or "{}")
     runs: list[dg.RunRequest] = []
     reasons: list[str] = []
     for colour in COLOURS.values():
         try:
-            found = arrivals(colour, datetime.now(UTC), mirror, legs(postgres), after=seen.get(colour.name))
+            found = arrivals(
+                colour, datetime.now(UTC), mirror, legs(postgres, gcs, bigquery), after=seen.get(colour.name)
+            )
         except TransientError as error:
             reasons.append(str(error))
             continue

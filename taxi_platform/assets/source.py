@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from taxi_platform.column_schema import schema_of, union_columns
+from taxi_platform.gzip_lines import read_blocks
 from taxi_platform.io_managers.raw_files import RawFiles
 from taxi_platform.partitions import TripMonth, trip_partitions
 from taxi_platform.source import RawFile
@@ -21,6 +22,10 @@ _TEXT_FORMS = {
     Kind.CODE: "text: integer",
     Kind.NUMBER: "text: number",
 }
+
+
+_PREVIEW_ROWS = 5
+_PREVIEW_BYTES = 1 << 12
 
 
 def _text_form(column: Column) -> str:
@@ -79,8 +84,16 @@ def _facts(file: RawFile) -> dict[str, dg.MetadataValue | dg.TableSchema | str |
         "etag": file.etag or "none given",
         "last_modified": file.last_modified or "none given",
         "columns_in_usual_order": file.in_usual_order,
+        "preview": _preview(file),
         "extra_columns": ", ".join(file.extra_columns) or "none",
     }
+
+
+def _preview(file: RawFile) -> dg.TableMetadataValue:
+    """The file's first rows, as they stand in it."""
+    lines = next(read_blocks(file.path, _PREVIEW_BYTES), b"").splitlines()[:_PREVIEW_ROWS]
+    records = [dg.TableRecord(dict(zip(file.header, line.decode().split(","), strict=True))) for line in lines]
+    return dg.MetadataValue.table(records, schema=schema_of(_file_columns(file), _text_form))
 
 
 def _speed(file: RawFile, seconds: float) -> dict[str, float]:

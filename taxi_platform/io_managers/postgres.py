@@ -11,9 +11,8 @@ import dagster as dg
 from psycopg import sql
 
 from taxi_platform.column_schema import schema_of
-from taxi_platform.errors import NotStaged
 from taxi_platform.partitions import TripMonth
-from taxi_platform.postgres.merge import merge
+from taxi_platform.postgres.merge import merge, not_staged
 from taxi_platform.postgres.record import Record
 from taxi_platform.postgres.staging import stage, staged
 from taxi_platform.postgres.tables import (
@@ -90,7 +89,7 @@ class PostgresStagingTables(dg.ConfigurableIOManager):
                 return StagedMonth(month, record.sha256, record.rows, in_place=False)
             partition = attached(connection, month.colour).get(month.filename)
         if partition is None or partition.record is None:
-            raise _not_staged(month)
+            raise not_staged(month)
         return StagedMonth(month, partition.record.sha256, partition.record.rows, in_place=True)
 
 
@@ -135,7 +134,7 @@ class PostgresTripTables(dg.ConfigurableIOManager):
         with self.postgres.connect(f"looks for {month}") as connection:
             partition = attached(connection, month.colour).get(month.filename)
         if partition is None or partition.record is None:
-            raise _not_staged(month)
+            raise not_staged(month)
         return LoadedMonth(month, partition.record)
 
 
@@ -155,14 +154,6 @@ def postgres_schema(columns: Iterable[Column]) -> dg.TableSchema:
     """The columns with their names and types in Postgres and their descriptions."""
     folded = [replace(column, name=column.postgres_name) for column in columns]
     return schema_of(folded, lambda column: column.kind.postgres)
-
-
-def _not_staged(month: TripMonth) -> NotStaged:
-    return NotStaged(
-        f"Nothing is staged for {month}, and {parent_name(month.colour)} does not hold it.",
-        "A rerun of this asset alone does not help: materialize it with what it is made from, "
-        f"--select '+postgres_tripdata' --partition '{month}'.",
-    )
 
 
 def _identity(sha256: str, seconds: float) -> dict[str, dg.MetadataValue]:

@@ -134,12 +134,17 @@ def _hold(connection: psycopg.Connection, staging: _Staged) -> None:
 def _already_there(partitions: dict[str, Partition], month: TripMonth) -> Record:
     partition = partitions.get(month.filename)
     if partition is None or partition.record is None:
-        raise NotStaged(
-            f"Nothing is staged for {month}, and the table does not hold it.",
-            f"A rerun of postgres_tripdata alone does not help: materialize postgres_staging with it, for example with "
-            f"--select '+postgres_tripdata' --partition '{month}'.",
-        )
+        raise not_staged(month)
     return partition.record
+
+
+def not_staged(month: TripMonth) -> NotStaged:
+    """The refusal to go on from a staging table that is not there."""
+    return NotStaged(
+        f"Nothing is staged for {month}, and {parent_name(month.colour)} does not hold it.",
+        "A rerun of this asset alone does not help: materialize it with what it is made from, "
+        f"--select '+key:postgres_tripdata' --partition '{month}'.",
+    )
 
 
 def _look_up(connection: psycopg.Connection, staging: _Staged, partitions: dict[str, Partition]) -> None:

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 
 import dagster as dg
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import PrivateAttr
 
-from taxi_platform.errors import DatabaseUnavailable, MissingRight
+from taxi_platform.errors import BadSetting, DatabaseUnavailable, MissingRight
 from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
 from taxi_platform.settings import Settings
 
@@ -59,7 +60,7 @@ class Postgres(dg.ConfigurableResource):
         """
         try:
             with psycopg.connect(
-                self.resolve_url(),
+                _checked(self.resolve_url()),
                 autocommit=True,
                 connect_timeout=10,
                 application_name=f"taxi_platform {purpose}",
@@ -74,9 +75,22 @@ class Postgres(dg.ConfigurableResource):
             ) from error
         except psycopg.OperationalError as error:
             raise DatabaseUnavailable(
-                f"Postgres does not answer or broke off: {_first_line(error)}",
+                f"Postgres does not answer, broke off or could not go on: {_first_line(error)}",
                 "A rerun may help. Is the server up, and are user, password and database in TAXI_POSTGRES_URL right?",
             ) from error
+
+
+def _checked(url: str) -> str:
+    """The URL, when libpq can read it. Its own complaint would show the URL with its password."""
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise BadSetting(
+            "TAXI_POSTGRES_URL cannot be read as the address of a server.",
+            "A rerun does not help: write it as postgresql://user:password@host:port/database, with % and @ in the "
+            "password as %25 and %40.",
+        ) from None
+    return url
 
 
 def _first_line(error: psycopg.Error) -> str:

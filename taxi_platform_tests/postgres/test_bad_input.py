@@ -1,11 +1,12 @@
 """What the database refuses, and what it must not touch. The form of the lines is tested in `test_file_check`."""
 
+import traceback
 from collections.abc import Callable
 
 import psycopg
 import pytest
 
-from taxi_platform.errors import BadFile, DatabaseUnavailable, ForeignTable, MissingRight, NotStaged
+from taxi_platform.errors import BadFile, BadSetting, DatabaseUnavailable, ForeignTable, MissingRight, NotStaged
 from taxi_platform.partitions import TripMonth
 from taxi_platform.postgres.merge import Merged, merge
 from taxi_platform.postgres.staging import stage
@@ -130,7 +131,7 @@ def test_a_partitioned_table_of_another_make_is_refused(load: Load, write: Write
 
 
 def test_merging_what_was_never_staged_says_what_to_do(postgres: Postgres) -> None:
-    with pytest.raises(NotStaged, match=r"materialize postgres_staging with it.*--partition 'green\|2020-04'"):
+    with pytest.raises(NotStaged, match=r"materialize it with what it is made from.*--partition 'green\|2020-04'"):
         merge(postgres, APRIL)
 
 
@@ -165,6 +166,17 @@ def test_a_server_that_is_not_there_is_reported_without_the_password() -> None:
     assert "127.0.0.1" in str(caught.value)
     assert "secret-word" not in str(caught.value)
     assert caught.value.allow_retries
+
+
+@pytest.mark.parametrize(
+    "url", ["postgres//taxi:secret-word@localhost/x", "postgresql://taxi:secret-word%zz@localhost/x"]
+)
+def test_a_url_that_cannot_be_read_is_not_shown(url: str) -> None:
+    with pytest.raises(BadSetting) as caught, Postgres(url=url).connect("tries"):
+        pass
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "TAXI_POSTGRES_URL" in shown
+    assert "secret-word" not in shown
 
 
 def test_a_user_without_rights_is_told_what_to_grant(each_postgres_url: str, write: Write, query: Query) -> None:

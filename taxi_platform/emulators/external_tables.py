@@ -1,0 +1,148 @@
+"""A layer in front of the BigQuery emulator: external tables, and query parameters in scripts.
+
+How this differs from BigQuery:
+- BigQuery reads the object whenever an external table is queried; here it is loaded once, when the table is made
+  through the API, and later versions of the object are not seen. DDL (CREATE EXTERNAL TABLE) is not covered.
+- Of an external table's configuration only the CSV options that a load job has too are kept to.
+- BigQuery binds query parameters in scripts (several statements in one job) as in single statements; bqemulator does
+  not, so that a script's parameters are written into its text here, as literals. It must use them only as values.
+
+All other requests are handed on as they are, and so are the answers.
+"""
+
+import http.client
+import json
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+_TABLES = re.compile(r"(/bigquery/v2/projects/([^/]+)/datasets/[^/]+/tables)(?:/([^/?]+))?(?:\?.*)?$")
+_JOBS = re.compile(r"/bigquery/v2/projects/[^/]+/(?:jobs|queries)(?:\?.*)?$")
+_HANDED_ON = ("content-type", "accept", "user-agent", "x-upload-content-type", "if-match")
+
+
+class ExternalTables(ThreadingHTTPServer):
+    """Listens on a port of its own and speaks to the emulator behind it."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, emulator_port: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.emulator_port = emulator_port
+        self.configurations: dict[str, Any] = {}
+        """`externalDataConfiguration` of each external table, by the table's path."""
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def stop(self) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: ExternalTables  # pyright: ignore[reportIncompatibleVariableOverride]
+    protocol_version = "HTTP/1.1"
+    # An answer in two small packets would wait 40 ms for the other side's acknowledgement.
+    wbufsize = -1
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        status, kind, content = self._ask(self.command, self.path, self._body())
+        known = self.server.configurations.get(self.path.partition("?")[0])
+        if known and status == 200:
+            external = {"type": "EXTERNAL", "externalDataConfiguration": known}
+            content = json.dumps(json.loads(content) | external).encode()
+        self._answer(status, kind, content)
+
+    def do_POST(self) -> None:
+        body = self._body()
+        if _TABLES.match(self.path) and "externalDataConfiguration" in (table := json.loads(body)):
+            self._make_external(table)
+            return
+        if _JOBS.match(self.path):
+            body = _with_parameters(json.loads(body))
+        self._answer(*self._ask(self.command, self.path, body))
+
+    def do_DELETE(self) -> None:
+        self.server.configurations.pop(self.path.partition("?")[0], None)
+        self._answer(*self._ask(self.command, self.path, self._body()))
+
+    do_PATCH = do_PUT = do_GET  # noqa: N815
+
+    def _make_external(self, table: dict[str, Any]) -> None:
+        """Makes a plain table and loads the object into it; the table is gone again when that fails."""
+        configuration = table.pop("externalDataConfiguration")
+        status, kind, content = self._ask("POST", self.path, json.dumps(table).encode())
+        if status != 200:
+            self._answer(status, kind, content)
+            return
+        options = configuration.get("csvOptions", {})
+        load = {
+            "sourceUris": configuration["sourceUris"],
+            "sourceFormat": configuration["sourceFormat"],
+            "skipLeadingRows": options.get("skipLeadingRows", 0),
+            "fieldDelimiter": options.get("fieldDelimiter", ","),
+            "schema": table["schema"],
+            "destinationTable": table["tableReference"],
+            "writeDisposition": "WRITE_TRUNCATE",
+        }
+        base, project, _ = _TABLES.match(self.path).groups()  # pyright: ignore[reportOptionalMemberAccess]
+        path = f"{base}/{table['tableReference']['tableId']}"
+        jobs = f"/bigquery/v2/projects/{project}/jobs"
+        loaded, _, answer = self._ask("POST", jobs, json.dumps({"configuration": {"load": load}}).encode())
+        failure = json.loads(answer).get("status", {}).get("errorResult")
+        if loaded != 200 or failure:
+            self._ask("DELETE", path, b"")
+            message = f"{configuration['sourceUris']} cannot be read: {failure or answer.decode()}"
+            error = {"code": 400, "message": message, "errors": [{"reason": "invalid", "message": message}]}
+            self._answer(400, "application/json", json.dumps({"error": error}).encode())
+            return
+        self.server.configurations[path] = configuration
+        external = {"type": "EXTERNAL", "externalDataConfiguration": configuration}
+        self._answer(200, kind, json.dumps(json.loads(content) | external).encode())
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("content-length") or 0))
+
+    def _ask(self, method: str, path: str, body: bytes) -> tuple[int, str, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.emulator_port, timeout=600)
+        try:
+            headers = {name: value for name, value in self.headers.items() if name.lower() in _HANDED_ON}
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return response.status, response.getheader("content-type", ""), response.read()
+        finally:
+            connection.close()
+
+    def _answer(self, status: int, kind: str, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def _with_parameters(job: dict[str, Any]) -> bytes:
+    """The job, with its parameters as literals in its text if it is a script with a transaction."""
+    query = job.get("configuration", {}).get("query", {})
+    if "BEGIN TRANSACTION" in query.get("query", ""):
+        values = {each["name"]: each for each in query.pop("queryParameters", [])}
+        query["query"] = re.sub(r"(?<!@)@(\w+)", lambda found: _literal(**values[found[1]]), query["query"])
+    return json.dumps(job).encode()
+
+
+def _literal(name: str, parameterType: dict[str, Any], parameterValue: dict[str, Any]) -> str:  # noqa: N803
+    kind, value = parameterType["type"], parameterValue.get("value")
+    if kind == "ARRAY":
+        element = parameterType["arrayType"]
+        items = [_literal(name, element, each) for each in parameterValue.get("arrayValues", [])]
+        return f"CAST([{', '.join(items)}] AS ARRAY<{element['type']}>)"
+    return f"CAST({json.dumps(value)} AS {kind})"
