@@ -20,14 +20,14 @@ from taxi_platform.trips import Colour
 SOURCE = dg.AssetKey("raw_csv")
 """The asset that every leg begins with."""
 
-_POSTGRES = tuple(map(dg.AssetKey, ("postgres_staging", "postgres_tripdata")))
-_GCP = tuple(
+POSTGRES = tuple(map(dg.AssetKey, ("postgres_staging", "postgres_tripdata")))
+GCP = tuple(
     map(
         dg.AssetKey,
         ("gcs_bucket", "bigquery_dataset", "gcs_csv", "bigquery_external", "bigquery_monthly", "bigquery_tripdata"),
     )
 )
-ALL_TABLES = (_POSTGRES[-1], _GCP[-1])
+ALL_TABLES = (POSTGRES[-1], GCP[-1])
 """The tables to query, of all legs that there can be."""
 
 
@@ -68,10 +68,10 @@ class Leg:
 
 def legs(postgres: Postgres, gcs: GoogleStorage, bigquery: GoogleBigQuery) -> list[Leg]:
     """The legs that are set up: Postgres always, the embedded one without a setting; Google Cloud with its settings."""
-    found = [Leg("postgres", _POSTGRES, lambda colour: loaded_in_postgres(postgres, colour))]
+    found = [Leg("postgres", POSTGRES, lambda colour: loaded_in_postgres(postgres, colour))]
     settings = Settings()
     if (bigquery.project or settings.gcp_project) and (gcs.bucket or settings.gcp_bucket):
-        found.append(Leg("gcp", _GCP, lambda colour: _in_bigquery(bigquery, colour)))
+        found.append(Leg("gcp", GCP, lambda colour: _in_bigquery(bigquery, colour)))
     return found
 
 

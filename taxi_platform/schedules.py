@@ -7,7 +7,7 @@ import dagster as dg
 
 from taxi_platform.arrivals import arrivals, requests_for
 from taxi_platform.errors import TransientError
-from taxi_platform.jobs import hello_world, load_month, statistics
+from taxi_platform.jobs import freshness_job, hello_world, load_month, statistics
 from taxi_platform.legs import legs
 from taxi_platform.resources.gcp import GoogleBigQuery, GoogleStorage
 from taxi_platform.resources.mirror import Mirror
@@ -67,3 +67,12 @@ def _monthly(colour: Colour, cron_schedule: str) -> dg.ScheduleDefinition:
 
 green_schedule = _monthly(COLOURS["green"], "0 9 1 * *")
 yellow_schedule = _monthly(COLOURS["yellow"], "0 10 1 * *")
+
+freshness_schedule = dg.ScheduleDefinition(
+    name="freshness_schedule",
+    job=freshness_job,
+    cron_schedule="0 12 * * *",
+    execution_timezone=NEW_YORK,
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Checks every day at noon whether the newest published months are loaded.",
+)
