@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import google.auth
 from dagster_gcp import BigQueryResource, GCSResource
@@ -70,6 +71,10 @@ class GoogleStorage(GCSResource):
     def endpoint_url(self) -> str | None:
         """The emulator's address, or None for Google itself."""
         return _url(self.endpoint or Settings().storage_emulator)
+
+    def get_object_to_set_on_execution_context(self) -> Self:
+        """Schedules and sensors too are handed the resource, and no client is made before it is needed."""
+        return self
 
     def get_client(self) -> storage.Client:
         project = _project(self.project)
@@ -145,6 +150,10 @@ class GoogleBigQuery(BigQueryResource):
     def endpoint_url(self) -> str | None:
         """The emulator's address, or None for Google itself."""
         return _url(self.endpoint or Settings().bigquery_emulator)
+
+    def get_object_to_set_on_execution_context(self) -> Self:
+        """Schedules and sensors too are handed the resource, and no client is made before it is needed."""
+        return self
 
     @contextmanager
     def get_client(self) -> Iterator[bigquery.Client]:
