@@ -2,12 +2,14 @@
 
 PIP = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 INSTALLED = .venv/.installed
+INSTALLED_EMULATORS = .venv/.installed-emulators
 INSTALLED_FOR_TESTS = .venv/.installed-for-tests
 
-.PHONY: help demo dev sql stop test lint format clean
+.PHONY: help demo demo-gcp dev sql stop test lint format clean
 
 help:
 	@echo "make demo     load sample trips into an embedded PostgreSQL, and show what came of it"
+	@echo "make demo-gcp the same into BigQuery, on emulators on this machine"
 	@echo "make dev      open the web interface"
 	@echo "make sql      query the trips with psql, or QUERY='select ...' make sql for one statement"
 	@echo "make stop     stop the embedded PostgreSQL"
@@ -18,6 +20,9 @@ help:
 
 demo: $(INSTALLED)
 	@.venv/bin/taxi-platform demo
+
+demo-gcp: $(INSTALLED_EMULATORS)
+	@.venv/bin/taxi-platform demo-gcp
 
 dev: $(INSTALLED)
 	@.venv/bin/taxi-platform dev $(OPTIONS)
@@ -64,7 +69,12 @@ $(INSTALLED): .venv/bin/python pyproject.toml constraints.txt
 	@$(PIP) --editable .
 	@touch $@
 
+$(INSTALLED_EMULATORS): .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing the platform and the emulators in .venv; this takes a minute or two, once."
+	@$(PIP) --editable '.[emulators]'
+	@touch $@ $(INSTALLED)
+
 $(INSTALLED_FOR_TESTS): .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing the platform and what its tests need in .venv; this takes a few minutes, once."
 	@$(PIP) --editable '.[dev,emulators]'
-	@touch $@ $(INSTALLED)
+	@touch $@ $(INSTALLED) $(INSTALLED_EMULATORS)

@@ -145,4 +145,4 @@ def _literal(name: str, parameterType: dict[str, Any], parameterValue: dict[str,
         element = parameterType["arrayType"]
         items = [_literal(name, element, each) for each in parameterValue.get("arrayValues", [])]
         return f"CAST([{', '.join(items)}] AS ARRAY<{element['type']}>)"
-    return f"CAST({json.dumps(value)} AS {kind})"
+    return f"CAST({json.dumps(value, ensure_ascii=False)} AS {kind})"

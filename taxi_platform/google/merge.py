@@ -194,6 +194,14 @@ def _total(records: Loads) -> int:
     return sum(load.rows_in_table for load in records.files.values())
 
 
+def loaded(warehouse: Warehouse, colour: Colour) -> dict[str, Load]:
+    """What is loaded of a colour, by file name, as BigQuery itself says; makes nothing."""
+    mark = _mark_of(warehouse.table(warehouse.name(merged_name(colour))), colour)
+    if mark is None or warehouse.table(warehouse.name(loads.TABLE)) is None:
+        return {}
+    return loads.read(warehouse, colour, mark).files
+
+
 def ensure_merged(warehouse: Warehouse, colour: Colour) -> str:
     """Makes the colour's merged table and its row in `taxi_loads` where they are missing; the table's mark.
 

@@ -79,6 +79,10 @@ class GoogleStorage(GCSResource):
             client_options=ClientOptions(api_endpoint=self.endpoint_url) if self.endpoint_url else None,
         )
 
+    def get_object_to_set_on_execution_context(self) -> "GoogleStorage":
+        """Itself: dagster-gcp's would make a client, and fail, before the step can say what is wrong."""
+        return self
+
     @contextmanager
     def lake(self, doing: str) -> Iterator[storage.Bucket]:
         """The bucket, without a look whether it is there; errors inside are told with what it was `doing`."""
@@ -159,6 +163,10 @@ class GoogleBigQuery(BigQueryResource):
             yield client
         finally:
             client.close()
+
+    def get_object_to_set_on_execution_context(self) -> "GoogleBigQuery":
+        """Itself, as for storage."""
+        return self
 
     @contextmanager
     def warehouse(self, doing: str) -> Iterator[Warehouse]:

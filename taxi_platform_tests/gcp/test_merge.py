@@ -13,8 +13,7 @@ from datetime import date
 import pytest
 
 from taxi_platform.errors import ForeignTable, NotStaged, TableBusy
-from taxi_platform.google import loads
-from taxi_platform.google.merge import Merged, ensure_merged, merge
+from taxi_platform.google.merge import Merged, loaded, merge
 from taxi_platform.google.monthly import find_monthly
 from taxi_platform.google.tables import Sql
 from taxi_platform.google.warehouse import Warehouse
@@ -152,7 +151,7 @@ def test_the_record_says_what_is_loaded(load: Load, write: Write, warehouse: War
         ],
     )
     load(file)
-    record = loads.read(warehouse, GREEN, ensure_merged(warehouse, GREEN)).files[APRIL.filename]
+    record = loaded(warehouse, GREEN)[APRIL.filename]
     assert (record.sha256, record.rows, record.strays, record.undated) == (file.sha256, 3, 2, True)
     assert record.days == (date(2020, 3, 31), date(2020, 4, 1))
 
@@ -260,7 +259,12 @@ def test_a_merge_that_fails_leaves_the_older_version(
     with pytest.raises(Exception, match="Access Denied"):
         merge(warehouse, APRIL, patience_seconds=5)
     assert query("SELECT CAST(DATE(lpep_pickup_datetime) AS STRING) FROM {green_tripdata}") == [("2020-04-01",)]
-    assert loads.read(warehouse, GREEN, ensure_merged(warehouse, GREEN)).files[APRIL.filename] == older.record
+    assert loaded(warehouse, GREEN)[APRIL.filename] == older.record
+
+
+def test_asking_what_is_loaded_makes_nothing(warehouse: Warehouse) -> None:
+    assert loaded(warehouse, GREEN) == {}
+    assert list(warehouse.client.list_tables(warehouse.dataset)) == []
 
 
 def test_a_merge_without_a_monthly_table_says_so(warehouse: Warehouse) -> None:
