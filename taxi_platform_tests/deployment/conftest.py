@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -25,6 +25,12 @@ def run_script(url: str, script: Path, environment: Mapping[str, str]) -> None:
     psql = [str(wheel_programs() / "psql"), "--no-psqlrc", "--quiet", "--dbname", url, "--file", str(script)]
     done = subprocess.run(psql, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def as_user(url: str, user: str, password: str) -> str:
+    """The URL of the same database for somebody else."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.hostname}:{parts.port}"))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -15,16 +14,11 @@ from taxi_platform.postgres.staging import stage
 from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
 from taxi_platform.resources.postgres import Postgres
 from taxi_platform_tests.conftest import new_database
-from taxi_platform_tests.deployment.conftest import run_script
+from taxi_platform_tests.deployment.conftest import as_user, run_script
 from taxi_platform_tests.support.compose import REPO, read_compose
 from taxi_platform_tests.support.trip_files import csv_text, raw_file, trip
 
 MONTH = TripMonth.from_key("green|2020-03")
-
-
-def as_user(url: str, user: str, password: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.hostname}:{parts.port}"))
 
 
 @pytest.fixture

@@ -40,11 +40,9 @@ def test_a_backfill_loses_nothing_when_every_process_is_restarted(deployment: De
     web, months = deployment.web, MONTHS[1:]
     backfill = web.backfill(months, *ASSETS)
 
-    def under_way() -> bool:
-        return any(run["status"] == "STARTED" for run in web.runs(backfill))
-
-    for name in ("code-location", "daemon", "webserver"):
-        wait_until(under_way, f"a run of the backfill is under way, before the restart of {name}")
+    wait_until(lambda: any(run["status"] == "STARTED" for run in web.runs(backfill)), "a run is under way")
+    for name in ("code-location", "webserver", "daemon"):
+        assert web.backfill_status(backfill) == "REQUESTED", f"it has ended before the restart of {name}"
         deployment.restart(name)
     wait_until(lambda: web.backfill_status(backfill).startswith(("COMPLETED", "FAIL", "CANCEL")), "the backfill ends")
 
