@@ -90,6 +90,29 @@ def test_nobody_else_comes_into_the_trips_database(loaded: str) -> None:
         psycopg.connect(as_user(loaded, "stranger", "stranger"))
 
 
+def test_an_owner_who_is_no_superuser_can_set_the_accounts_up(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "postgres")
+    services = read_compose()["services"]
+    try:
+        url = server.start()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("create role owner login createrole createdb password 'owner'")
+            connection.execute("create database ny_taxi owner owner")
+        as_owner = as_user(server.url("ny_taxi"), "owner", "owner")
+        run_script(as_owner, REPO / "deploy/postgres/trips.sql", services["trips-db"]["environment"])
+        run_script(as_owner, REPO / "deploy/postgres/dagster.sql", services["dagster-db"]["environment"])
+
+        platform = Postgres(url=as_user(as_owner, "taxi_loader", "loader"))
+        stage(platform, raw_file(tmp_path, MONTH, csv_text(MONTH, [trip(MONTH, "01 10:00:00")])))
+        merge(platform, MONTH)
+        with psycopg.connect(as_user(as_owner, "taxi_reader", "reader")) as connection:
+            assert connection.execute("select count(*) from green_tripdata").fetchone() == (1,)
+        with psycopg.connect(as_user(server.url("dagster"), "dagster", "dagster")) as connection:
+            connection.execute("create table of_dagster ()")
+    finally:
+        server.remove()
+
+
 def test_a_missing_right_is_named(databases: EmbeddedPostgres, tmp_path: Path) -> None:
     with new_database(databases.url("postgres")) as url:
         with psycopg.connect(url, autocommit=True) as connection:
