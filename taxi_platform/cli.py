@@ -5,6 +5,7 @@ Not here: loading a month. That is Dagster's own: `dagster asset materialize -m 
 
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -110,7 +111,8 @@ def dev(options: tuple[str, ...]) -> None:
     click.echo("The web interface: http://127.0.0.1:3000, unless a line below names another port. Ctrl-C ends it.")
     click.echo("The embedded database goes on running then; `make stop` stops it.")
     sys.stdout.flush()
-    # In place of this process, so that signals reach Dagster itself.
+    # In place of this process, so that signals reach Dagster itself. A script's background job would ignore this one.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     # `dagster dev` recommends a tool that wants another layout of the project; that is no news to whoever runs this.
     quietly = ["-W", "ignore:Function `dev_command` is superseded"]
     command = [sys.executable, *quietly, "-m", "dagster", "dev", "-m", "taxi_platform", *options]

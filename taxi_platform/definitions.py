@@ -12,7 +12,7 @@ from taxi_platform.io_managers.gcs import LakeObjects
 from taxi_platform.io_managers.json_files import JsonFiles
 from taxi_platform.io_managers.postgres import PostgresStagingTables, PostgresTripTables
 from taxi_platform.io_managers.raw_files import RawFiles
-from taxi_platform.jobs import hello_world, statistics
+from taxi_platform.jobs import hello_world, load_month, statistics
 from taxi_platform.resources.duckdb_file import DuckDBFile
 from taxi_platform.resources.gcp import GoogleBigQuery, GoogleStorage
 from taxi_platform.resources.mirror import Mirror
@@ -20,7 +20,8 @@ from taxi_platform.resources.postgres import Postgres
 from taxi_platform.resources.products import ProductsApi
 from taxi_platform.resources.statistics import DockerHub, GitHub
 from taxi_platform.resources.webhook import Webhook
-from taxi_platform.schedules import hello_schedule, statistics_schedule
+from taxi_platform.schedules import green_schedule, hello_schedule, statistics_schedule, yellow_schedule
+from taxi_platform.sensors import new_months_sensor
 
 
 def build_defs(**resources: Any) -> dg.Definitions:
@@ -35,8 +36,9 @@ def build_defs(**resources: Any) -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_modules([source, postgres, gcp, getting_started]),
         asset_checks=dg.load_asset_checks_from_modules([postgres_checks, gcp_checks]),
-        jobs=[hello_world, statistics],
-        schedules=[hello_schedule, statistics_schedule],
+        jobs=[load_month, hello_world, statistics],
+        schedules=[green_schedule, yellow_schedule, hello_schedule, statistics_schedule],
+        sensors=[new_months_sensor],
         resources={
             "mirror": mirror,
             "postgres": server,

@@ -59,3 +59,10 @@ statistics = dg.define_asset_job(
     selection=["docker_image_pulls", "github_stars"],
     description="Asks Docker Hub and GitHub for their two numbers.",
 )
+
+
+load_month = dg.define_asset_job(
+    "load_month",
+    selection=dg.AssetSelection.groups("source", "postgres", "gcp"),
+    description="Fetches and loads a colour's month; schedules and sensor choose the legs that lack it.",
+)

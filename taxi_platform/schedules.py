@@ -5,7 +5,13 @@ Not here: what the jobs do. Times are New York's, as the trips' are.
 
 import dagster as dg
 
-from taxi_platform.jobs import hello_world, statistics
+from taxi_platform.arrivals import arrivals, requests_for
+from taxi_platform.errors import TransientError
+from taxi_platform.jobs import hello_world, load_month, statistics
+from taxi_platform.legs import legs
+from taxi_platform.resources.mirror import Mirror
+from taxi_platform.resources.postgres import Postgres
+from taxi_platform.trips import COLOURS, Colour
 
 NEW_YORK = "America/New_York"
 
@@ -27,3 +33,32 @@ statistics_schedule = dg.ScheduleDefinition(
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="Asks for the image's pulls and the repository's stars every hour.",
 )
+
+
+def _monthly(colour: Colour, cron_schedule: str) -> dg.ScheduleDefinition:
+    """A schedule that loads a colour's months as they come."""
+
+    @dg.schedule(
+        name=f"{colour.name}_schedule",
+        job=load_month,
+        cron_schedule=cron_schedule,
+        execution_timezone=NEW_YORK,
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description=f"Once a month: loads the {colour.name} months that are published and newer than what is loaded; "
+        "with nothing loaded, the newest. Older gaps are for backfills.",
+    )
+    def monthly(
+        context: dg.ScheduleEvaluationContext, mirror: Mirror, postgres: Postgres
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        try:
+            found = arrivals(colour, context.scheduled_execution_time, mirror, legs(postgres))
+        except TransientError as error:
+            return dg.SkipReason(str(error))
+        asked = requests_for(colour, found, context.instance)
+        return asked.runs or dg.SkipReason(asked.reason)
+
+    return monthly
+
+
+green_schedule = _monthly(COLOURS["green"], "0 9 1 * *")
+yellow_schedule = _monthly(COLOURS["yellow"], "0 10 1 * *")

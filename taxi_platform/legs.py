@@ -1,0 +1,62 @@
+"""The destinations that are set up, each a leg of the graph: its name, the assets that lead there, what it holds.
+
+Schedules, sensor, backfills, freshness and purge ask here. Not here: what any of them does with the answer.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import dagster as dg
+
+from taxi_platform.partitions import TripMonth
+from taxi_platform.postgres.loaded import loaded_months
+from taxi_platform.resources.postgres import Postgres
+from taxi_platform.trips import Colour
+
+SOURCE = dg.AssetKey("raw_csv")
+"""The asset that every leg begins with."""
+
+_POSTGRES = (dg.AssetKey("postgres_staging"), dg.AssetKey("postgres_tripdata"))
+ALL_TABLES = (_POSTGRES[-1],)
+"""The tables to query, of all legs that there can be."""
+
+
+class Load(Protocol):
+    """What a destination says of a month that it holds."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the gzip file that the rows come from."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Rows in the file."""
+        ...
+
+    @property
+    def rows_in_table(self) -> int:
+        """Rows of the file that no other file keeps."""
+        ...
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One destination."""
+
+    name: str
+    assets: tuple[dg.AssetKey, ...]
+    """From the one after `raw_csv` to the table that analysts query."""
+    loaded: Callable[[Colour], Mapping[TripMonth, Load]]
+    """The loaded months of a colour. Raises a TransientError when the destination does not answer."""
+
+    @property
+    def table(self) -> dg.AssetKey:
+        """The asset that is the table to query."""
+        return self.assets[-1]
+
+
+def legs(postgres: Postgres) -> list[Leg]:
+    """The legs that are set up. Postgres always is: without a setting it is the embedded one."""
+    return [Leg("postgres", _POSTGRES, lambda colour: loaded_months(postgres, colour))]

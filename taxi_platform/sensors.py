@@ -1,0 +1,48 @@
+"""Sensors: what is done when something has happened, a new file or a failed run.
+
+Not here: which months have arrived (`arrivals`), what is said of a failed run (`alerts`).
+"""
+
+import json
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from taxi_platform.arrivals import arrivals, requests_for
+from taxi_platform.errors import TransientError
+from taxi_platform.jobs import load_month
+from taxi_platform.legs import legs
+from taxi_platform.resources.mirror import Mirror
+from taxi_platform.resources.postgres import Postgres
+from taxi_platform.trips import COLOURS
+
+_DAY = 24 * 60 * 60
+
+
+@dg.sensor(
+    job=load_month,
+    minimum_interval_seconds=_DAY,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Once a day: loads the months that were published since. The cursor is the newest month seen, by "
+    "colour; at first, what is loaded counts as seen.",
+)
+def new_months_sensor(context: dg.SensorEvaluationContext, mirror: Mirror, postgres: Postgres) -> dg.SensorResult:
+    """Asks once for each month that appears; a run that failed is not asked for again, the alert tells of it."""
+    seen: dict[str, str] = json.loads(context.cursor or "{}")
+    runs: list[dg.RunRequest] = []
+    reasons: list[str] = []
+    for colour in COLOURS.values():
+        try:
+            found = arrivals(colour, datetime.now(UTC), mirror, legs(postgres), after=seen.get(colour.name))
+        except TransientError as error:
+            reasons.append(str(error))
+            continue
+        asked = requests_for(colour, found, context.instance, once=True)
+        runs += asked.runs
+        reasons.append(asked.reason)
+        if found.published.months:
+            seen[colour.name] = found.published.months[-1].month
+    cursor = json.dumps(seen)
+    if runs:
+        return dg.SensorResult(run_requests=runs, cursor=cursor)
+    return dg.SensorResult(skip_reason=" ".join(filter(None, reasons)), cursor=cursor)
