@@ -72,10 +72,6 @@ class GoogleStorage(GCSResource):
         """The emulator's address, or None for Google itself."""
         return _url(self.endpoint or Settings().storage_emulator)
 
-    def get_object_to_set_on_execution_context(self) -> Self:
-        """Schedules and sensors too are handed the resource, and no client is made before it is needed."""
-        return self
-
     def get_client(self) -> storage.Client:
         project = _project(self.project)
         return storage.Client(
@@ -84,8 +80,8 @@ class GoogleStorage(GCSResource):
             client_options=ClientOptions(api_endpoint=self.endpoint_url) if self.endpoint_url else None,
         )
 
-    def get_object_to_set_on_execution_context(self) -> "GoogleStorage":
-        """Itself: dagster-gcp's would make a client, and fail, before the step can say what is wrong."""
+    def get_object_to_set_on_execution_context(self) -> Self:
+        """Itself: dagster-gcp's would make a client, and fail, before a step or a schedule can say what is wrong."""
         return self
 
     @contextmanager
@@ -150,10 +146,6 @@ class GoogleBigQuery(BigQueryResource):
     def endpoint_url(self) -> str | None:
         """The emulator's address, or None for Google itself."""
         return _url(self.endpoint or Settings().bigquery_emulator)
-
-    def get_object_to_set_on_execution_context(self) -> Self:
-        """Schedules and sensors too are handed the resource, and no client is made before it is needed."""
-        return self
 
     @contextmanager
     def get_client(self) -> Iterator[bigquery.Client]:
