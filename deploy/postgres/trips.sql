@@ -1,10 +1,12 @@
--- The accounts of the trips database. psql runs this once, as the server's superuser in that database; the passwords
--- come from the environment. It may be run again, to give the accounts other passwords.
+-- The accounts of the trips database. psql runs this once, in that database, as the server's superuser or as its owner
+-- who may make roles; the passwords come from the environment. Run again, it gives the accounts other passwords.
 --
 --   taxi_loader   the platform: makes and owns the tables of trips, and may do nothing else
 --   taxi_reader   people and pgAdmin: may read those tables
 
 \set ON_ERROR_STOP on
+-- Whoever is no superuser, as on Cloud SQL, may then act for the accounts it makes.
+set createrole_self_grant = 'set, inherit';
 \getenv loader_password TRIPS_PASSWORD
 \getenv reader_password TRIPS_READER_PASSWORD
 
@@ -12,9 +14,8 @@ select format('create role %I login', name)
 from unnest(array['taxi_loader', 'taxi_reader']) as name
 where not exists (select from pg_roles where rolname = name) \gexec
 
-alter role taxi_loader with login nosuperuser nocreatedb nocreaterole noreplication nobypassrls password :'loader_password';
-alter role taxi_reader with login nosuperuser nocreatedb nocreaterole noreplication nobypassrls
-  password :'reader_password';
+alter role taxi_loader password :'loader_password';
+alter role taxi_reader password :'reader_password';
 alter role taxi_reader set default_transaction_read_only = on;
 
 -- Who is not named here cannot come in.

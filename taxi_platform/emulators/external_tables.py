@@ -28,8 +28,8 @@ class ExternalTables(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, emulator_port: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, emulator_port: int, host: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__((host, port), _Handler)
         self.emulator_port = emulator_port
         self.configurations: dict[str, Any] = {}
         """`externalDataConfiguration` of each external table, by the table's path."""

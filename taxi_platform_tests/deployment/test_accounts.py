@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -15,16 +14,11 @@ from taxi_platform.postgres.staging import stage
 from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
 from taxi_platform.resources.postgres import Postgres
 from taxi_platform_tests.conftest import new_database
-from taxi_platform_tests.deployment.conftest import run_script
+from taxi_platform_tests.deployment.conftest import as_user, run_script
 from taxi_platform_tests.support.compose import REPO, read_compose
 from taxi_platform_tests.support.trip_files import csv_text, raw_file, trip
 
 MONTH = TripMonth.from_key("green|2020-03")
-
-
-def as_user(url: str, user: str, password: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.hostname}:{parts.port}"))
 
 
 @pytest.fixture
@@ -94,6 +88,29 @@ def test_nobody_else_comes_into_the_trips_database(loaded: str) -> None:
         connection.execute("create role stranger login password 'stranger'")
     with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
         psycopg.connect(as_user(loaded, "stranger", "stranger"))
+
+
+def test_an_owner_who_is_no_superuser_can_set_the_accounts_up(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "postgres")
+    services = read_compose()["services"]
+    try:
+        url = server.start()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("create role owner login createrole createdb password 'owner'")
+            connection.execute("create database ny_taxi owner owner")
+        as_owner = as_user(server.url("ny_taxi"), "owner", "owner")
+        run_script(as_owner, REPO / "deploy/postgres/trips.sql", services["trips-db"]["environment"])
+        run_script(as_owner, REPO / "deploy/postgres/dagster.sql", services["dagster-db"]["environment"])
+
+        platform = Postgres(url=as_user(as_owner, "taxi_loader", "loader"))
+        stage(platform, raw_file(tmp_path, MONTH, csv_text(MONTH, [trip(MONTH, "01 10:00:00")])))
+        merge(platform, MONTH)
+        with psycopg.connect(as_user(as_owner, "taxi_reader", "reader")) as connection:
+            assert connection.execute("select count(*) from green_tripdata").fetchone() == (1,)
+        with psycopg.connect(as_user(server.url("dagster"), "dagster", "dagster")) as connection:
+            connection.execute("create table of_dagster ()")
+    finally:
+        server.remove()
 
 
 def test_a_missing_right_is_named(databases: EmbeddedPostgres, tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """The processes of docker-compose.yml at work: health, a month through GraphQL, a backfill through restarts."""
 
+from pathlib import Path
+
 import psycopg
 from psycopg import sql
 
 from taxi_platform.partitions import TripMonth
 from taxi_platform.postgres.tables import attached, parent_table
+from taxi_platform.resources.embedded_postgres import free_port
 from taxi_platform_tests.deployment.conftest import MONTHS, ROWS, Deployment
-from taxi_platform_tests.support.compose import wait_until
+from taxi_platform_tests.support.compose import Here, Service, read_compose, wait_until
 
 ASSETS = ("raw_csv", "postgres_staging", "postgres_tripdata")
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
@@ -37,11 +40,9 @@ def test_a_backfill_loses_nothing_when_every_process_is_restarted(deployment: De
     web, months = deployment.web, MONTHS[1:]
     backfill = web.backfill(months, *ASSETS)
 
-    def under_way() -> bool:
-        return any(run["status"] == "STARTED" for run in web.runs(backfill))
-
-    for name in ("code-location", "daemon", "webserver"):
-        wait_until(under_way, f"a run of the backfill is under way, before the restart of {name}")
+    wait_until(lambda: any(run["status"] == "STARTED" for run in web.runs(backfill)), "a run is under way")
+    for name in ("code-location", "webserver", "daemon"):
+        assert web.backfill_status(backfill) == "REQUESTED", f"it has ended before the restart of {name}"
         deployment.restart(name)
     wait_until(lambda: web.backfill_status(backfill).startswith(("COMPLETED", "FAIL", "CANCEL")), "the backfill ends")
 
@@ -53,3 +54,19 @@ def test_a_backfill_loses_nothing_when_every_process_is_restarted(deployment: De
     stopped = {run["id"] for run in runs if run["status"] == "FAILURE"}
     assert stopped
     assert stopped <= {run["parentRunId"] for run in runs}
+
+
+def test_the_emulators_of_the_profile_answer(tmp_path: Path) -> None:
+    definition = read_compose()["services"]["google-emulators"]
+    here = Here(
+        home=tmp_path / "home",
+        ports={"9023": free_port(), "9050": free_port()},
+        environment={},
+        folders={"/var/lib/taxi": tmp_path / "taxi"},
+    )
+    emulators = Service("google-emulators", definition, here)
+    emulators.start()
+    try:
+        wait_until(emulators.healthy, "the emulators are healthy")
+    finally:
+        emulators.stop()

@@ -155,6 +155,14 @@ def test_limits_retries_and_times_are_the_same_with_compose_and_in_kubernetes(va
     assert values["telemetry"] == composed["telemetry"]
 
 
+def test_limits_that_development_knows_hold_in_the_deployment() -> None:
+    limits = [
+        read_yaml(path)["concurrency"]["runs"]["tag_concurrency_limits"]
+        for path in (REPO / "taxi_platform/instance.yaml", REPO / "dagster.yaml")
+    ]
+    assert limits[0] == limits[1]
+
+
 def test_dagster_takes_the_instance_that_the_chart_makes(values: dict[str, Any], tmp_path: Path) -> None:
     monitoring = {_snake(key): value for key, value in values["dagsterDaemon"]["runMonitoring"].items()}
     made = {"run_monitoring": monitoring, **values["additionalInstanceConfig"]}

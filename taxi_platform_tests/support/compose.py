@@ -52,6 +52,8 @@ class Here:
     """Free ports in place of the containers' own."""
     environment: Mapping[str, str]
     """In place of what the compose file sets for the same name."""
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    """Folders in place of the containers' own."""
 
     def __post_init__(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -59,7 +61,9 @@ class Here:
             shutil.copy(REPO / name, self.home)
 
     def translate(self, text: str) -> str:
-        text = text.replace("/opt/dagster/home", str(self.home)).replace("0.0.0.0", "127.0.0.1")
+        for theirs, ours in {"/opt/dagster/home": self.home, **self.folders}.items():
+            text = text.replace(theirs, str(ours))
+        text = text.replace("0.0.0.0", "127.0.0.1")
         return re.sub(r"\b\d{4}\b", lambda found: str(self.ports.get(found[0], found[0])), text)
 
 
