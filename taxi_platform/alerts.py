@@ -4,6 +4,7 @@ Not here: when it is said (`sensors`), and the chat (`resources.webhook`).
 """
 
 import re
+from collections.abc import Iterable
 
 import dagster as dg
 
@@ -21,14 +22,16 @@ def message(run: dg.DagsterRun, steps: list[tuple[str, str]], otherwise: str) ->
     """
     partition = run.tags.get(PARTITION_TAG)
     title = f"Failed: {partition or run.job_name}"
-    lines = [f"{name}: {_first_line(error)}" for name, error in steps] or [_first_line(otherwise)]
+    lines = [f"{name}: {first_line(error)}" for name, error in steps] or [first_line(otherwise)]
     return "\n".join([title, *lines, f"{Settings().web_url.rstrip('/')}/runs/{run.run_id}"])
 
 
-def step_failures(context: dg.RunFailureSensorContext) -> list[tuple[str, str]]:
-    """Each failed step's name, which is its asset's, and its error: in the platform's own words where it has some."""
+def step_failures(events: Iterable[dg.DagsterEvent]) -> list[tuple[str, str]]:
+    """Of a run's events: each failed step's name, which is its asset's, and its error, best in our own words."""
     found = []
-    for event in context.get_step_failure_events():
+    for event in events:
+        if event.event_type is not dg.DagsterEventType.STEP_FAILURE:
+            continue
         data = event.step_failure_data
         own = data.user_failure_data.description if data.user_failure_data else None
         # The exception that the step raised is the cause of Dagster's own.
@@ -37,7 +40,8 @@ def step_failures(context: dg.RunFailureSensorContext) -> list[tuple[str, str]]:
     return found
 
 
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
+    """An error's first line, fit to be shown to others."""
     line = text.strip().split("\n", 1)[0]
     return without_secrets(line)[:_LONGEST_LINE] or "no reason was given"
 

@@ -1,6 +1,6 @@
-"""The command `taxi-platform`: the demo, the web interface, the embedded server, a way to type SQL.
+"""The command `taxi-platform`: the demo, the web interface, backfills, the embedded server, a way to type SQL.
 
-Not here: loading a month. That is Dagster's own: `dagster asset materialize -m taxi_platform ...`.
+Not here: loading one month. That is Dagster's own: `dagster asset materialize -m taxi_platform ...`.
 """
 
 import os
@@ -17,6 +17,7 @@ from taxi_platform.errors import TaxiError
 from taxi_platform.instance import demo_home, embedded_server, prepare
 from taxi_platform.resources.server_place import wheel_programs
 from taxi_platform.settings import Settings
+from taxi_platform.trips import COLOURS
 
 _AFTER_DEMO_GCP = """
 The tables were in the emulators' memory, and are gone with them.
@@ -98,6 +99,27 @@ def demo_gcp() -> None:
         for table in steps.tables():
             click.echo(f"{f'{steps.DATASET}.{table.name}':<40}{table.kind.lower():<12}{table.rows:>10,}")
     click.echo(_AFTER_DEMO_GCP)
+
+
+@main.command()
+@click.option("--colour", type=click.Choice(list(COLOURS)), required=True)
+@click.option("--from", "first", metavar="YYYY-MM", required=True, help="The first month.")
+@click.option("--to", "last", metavar="YYYY-MM", required=True, help="The last month, included.")
+@click.option("--destination", type=click.Choice(["postgres", "gcp"]), default="postgres", show_default=True)
+@click.option("--again", is_flag=True, help="Load months again that are loaded; an unchanged file changes nothing.")
+def backfill(colour: str, first: str, last: str, destination: str, again: bool) -> None:
+    """Load the months of a colour, several side by side; it needs nothing else to run.
+
+    Ends with 0 when all these months are loaded, with 1 when some are not, with 130 after Ctrl-C.
+    """
+    from taxi_platform.backfill import months_between  # noqa: PLC0415 - Dagster takes seconds to import
+    from taxi_platform.backfill_screen import show  # noqa: PLC0415
+
+    try:
+        months = months_between(COLOURS[colour], first, last)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    sys.exit(show(months, destination, again=again))
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

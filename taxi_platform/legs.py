@@ -61,6 +61,11 @@ class Leg:
     """The loaded months of a colour. Raises a TransientError when the destination does not answer."""
 
     @property
+    def selection(self) -> list[str]:
+        """The assets of a run that loads a month here, by name."""
+        return [asset.to_user_string() for asset in (SOURCE, *self.assets)]
+
+    @property
     def table(self) -> dg.AssetKey:
         """The asset that is the table to query."""
         return self.assets[-1]

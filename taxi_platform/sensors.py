@@ -65,4 +65,8 @@ def new_months_sensor(
 )
 def failed_run_sensor(context: dg.RunFailureSensorContext, webhook: Webhook) -> None:
     """One message for a run. A webhook that is down is a warning in the log, and nothing is sent later."""
-    webhook.send(message(context.dagster_run, step_failures(context), context.failure_event.message or ""))
+    webhook.send(
+        message(
+            context.dagster_run, step_failures(context.get_step_failure_events()), context.failure_event.message or ""
+        )
+    )

@@ -1,0 +1,77 @@
+"""A backfill as the terminal shows it: a progress bar, a line for each month, a summary, an exit status.
+
+Not here: what is done (`backfill`).
+"""
+
+import os
+import signal
+
+import click
+import dagster as dg
+from tqdm import tqdm
+
+from taxi_platform.backfill import Backfill, Outcome
+from taxi_platform.errors import BadSetting
+from taxi_platform.instance import prepare, runs_at_once
+from taxi_platform.legs import Leg, legs
+from taxi_platform.partitions import TripMonth
+from taxi_platform.resources.gcp import GoogleBigQuery, GoogleStorage
+from taxi_platform.resources.postgres import Postgres
+from taxi_platform.settings import Settings
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it."""
+
+
+def show(months: list[TripMonth], destination: str, *, again: bool) -> int:
+    """Runs the backfill; its exit status: 0 when every month is loaded, 1 when some are not, 130 after Ctrl-C."""
+    leg = _leg(destination)
+    if "DAGSTER_HOME" not in os.environ:
+        os.environ |= prepare(Settings().home_folder)
+    done: list[Outcome] = []
+    interrupted = False
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with dg.DagsterInstance.get() as instance, tqdm(total=len(months), unit="month", desc=leg.name) as bar:
+        backfill = Backfill(leg, instance, runs_at_once())
+        try:
+            for outcome in backfill.run(months, again=again):
+                done.append(outcome)
+                tqdm.write(_line(outcome))
+                bar.update()
+        except KeyboardInterrupt:
+            interrupted = True
+    click.echo(_summary(months, done, interrupted=interrupted))
+    if interrupted:
+        return INTERRUPTED
+    return 1 if any(outcome.error for outcome in done) else 0
+
+
+def _leg(destination: str) -> Leg:
+    for leg in legs(Postgres(), GoogleStorage(), GoogleBigQuery()):
+        if leg.name == destination:
+            return leg
+    raise BadSetting(
+        "Google Cloud is not set up.", "A rerun does not help: set GCP_PROJECT_ID and GCP_BUCKET_NAME, then try again."
+    )
+
+
+def _line(outcome: Outcome) -> str:
+    month = f"{outcome.month.colour.name} {outcome.month.month}"
+    if outcome.error:
+        return f"{month}  failed after {outcome.seconds:.1f} s: {outcome.error}"
+    rows = f"{month}  {outcome.rows:>11,} rows"
+    return f"{rows}  loaded already" if outcome.skipped else f"{rows}  {outcome.seconds:>7.1f} s"
+
+
+def _summary(months: list[TripMonth], done: list[Outcome], *, interrupted: bool) -> str:
+    loaded = [outcome for outcome in done if not outcome.skipped and not outcome.error]
+    skipped = [outcome for outcome in done if outcome.skipped]
+    failed = sorted(outcome.month.month for outcome in done if outcome.error)
+    parts = [f"{len(loaded)} of {len(months)} months loaded, {sum(outcome.rows for outcome in loaded):,} rows"]
+    if skipped:
+        parts.append(f"{len(skipped)} were loaded already")
+    if failed:
+        parts.append(f"{len(failed)} failed: {', '.join(failed)}")
+    if interrupted:
+        parts.append(f"stopped with {len(months) - len(done)} to go; what was under way left nothing behind")
+    return "; ".join(parts) + "."

@@ -1,0 +1,37 @@
+"""One month as a process: `python -m taxi_platform.load_month '<what to do, as JSON>'`. `backfill` starts these.
+
+Says at the end, in one line of JSON, what went wrong; null when nothing did.
+"""
+
+import json
+import sys
+from typing import Any
+
+import dagster as dg
+
+from taxi_platform.alerts import first_line, step_failures
+from taxi_platform.definitions import defs
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def load(task: dict[str, Any]) -> str | None:
+    """Runs the job for the month and the assets; the first line of what went wrong."""
+    with dg.DagsterInstance.get() as instance:
+        result = defs.resolve_job_def("load_month").execute_in_process(
+            run_config=_QUIET,
+            instance=instance,
+            partition_key=task["month"],
+            asset_selection=[dg.AssetKey(asset) for asset in task["assets"]],
+            run_id=task["run_id"],
+            tags=task["tags"],
+            raise_on_error=False,
+        )
+    if result.success:
+        return None
+    errors = [f"{name}: {first_line(error)}" for name, error in step_failures(result.all_events)]
+    return "; ".join(errors) or "the run did not succeed"
+
+
+if __name__ == "__main__":
+    print(json.dumps({"error": load(json.loads(sys.argv[1]))}))
