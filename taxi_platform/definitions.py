@@ -5,14 +5,16 @@ from typing import Any
 import dagster as dg
 
 from taxi_platform.assets import gcp, getting_started, postgres, source
+from taxi_platform.checks import freshness
 from taxi_platform.checks import gcp as gcp_checks
 from taxi_platform.checks import postgres as postgres_checks
+from taxi_platform.housekeeping import purge_files
 from taxi_platform.io_managers.bigquery import ExternalTables, MergedTables, MonthlyTables
 from taxi_platform.io_managers.gcs import LakeObjects
 from taxi_platform.io_managers.json_files import JsonFiles
 from taxi_platform.io_managers.postgres import PostgresStagingTables, PostgresTripTables
 from taxi_platform.io_managers.raw_files import RawFiles
-from taxi_platform.jobs import hello_world, load_month, statistics
+from taxi_platform.jobs import freshness_job, hello_world, load_month, statistics
 from taxi_platform.resources.duckdb_file import DuckDBFile
 from taxi_platform.resources.gcp import GoogleBigQuery, GoogleStorage
 from taxi_platform.resources.mirror import Mirror
@@ -20,8 +22,14 @@ from taxi_platform.resources.postgres import Postgres
 from taxi_platform.resources.products import ProductsApi
 from taxi_platform.resources.statistics import DockerHub, GitHub
 from taxi_platform.resources.webhook import Webhook
-from taxi_platform.schedules import green_schedule, hello_schedule, statistics_schedule, yellow_schedule
-from taxi_platform.sensors import new_months_sensor
+from taxi_platform.schedules import (
+    freshness_schedule,
+    green_schedule,
+    hello_schedule,
+    statistics_schedule,
+    yellow_schedule,
+)
+from taxi_platform.sensors import failed_run_sensor, new_months_sensor
 
 
 def build_defs(**resources: Any) -> dg.Definitions:
@@ -35,10 +43,10 @@ def build_defs(**resources: Any) -> dg.Definitions:
     bigquery = resources.get("bigquery") or GoogleBigQuery()
     return dg.Definitions(
         assets=dg.load_assets_from_modules([source, postgres, gcp, getting_started]),
-        asset_checks=dg.load_asset_checks_from_modules([postgres_checks, gcp_checks]),
-        jobs=[load_month, hello_world, statistics],
-        schedules=[green_schedule, yellow_schedule, hello_schedule, statistics_schedule],
-        sensors=[new_months_sensor],
+        asset_checks=dg.load_asset_checks_from_modules([postgres_checks, gcp_checks, freshness]),
+        jobs=[load_month, freshness_job, purge_files, hello_world, statistics],
+        schedules=[green_schedule, yellow_schedule, freshness_schedule, hello_schedule, statistics_schedule],
+        sensors=[new_months_sensor, failed_run_sensor],
         resources={
             "mirror": mirror,
             "postgres": server,

@@ -5,6 +5,7 @@
         PermanentError          the same run would fail again: never retried
           NotPublished          the source does not have that month
           BadFile               a file is not what it should be; names the line and the column where there is one
+          NotLoaded               a month is to be cleared away that is not loaded
           NotStaged             an asset is asked for before the one it is made from
           ForeignTable          a table of our name that is not ours
           BadSetting            a setting is missing or cannot be used
@@ -69,6 +70,10 @@ class BadFile(PermanentError):
         if column is not None:
             where += f", column {column}"
         super().__init__(f"{where}: {what}", remedy)
+
+
+class NotLoaded(PermanentError):
+    """A month is to be cleared away that is not loaded."""
 
 
 class NotStaged(PermanentError):

@@ -3,8 +3,11 @@
 Not here: what the instance is told (`instance.yaml`), and any trips.
 """
 
+import os
 from importlib.resources import files
 from pathlib import Path
+
+import psutil
 
 from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
 
@@ -31,4 +34,14 @@ def prepare(home: Path) -> dict[str, str]:
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dagster.yaml").write_text(files("taxi_platform").joinpath("instance.yaml").read_text())
-    return {"DAGSTER_HOME": str(folder), "TAXI_HISTORY_URL": server.ensure_database(DATABASE), "TAXI_HOME": str(home)}
+    return {
+        "DAGSTER_HOME": str(folder),
+        "TAXI_HISTORY_URL": server.ensure_database(DATABASE),
+        "TAXI_RUNS_AT_ONCE": str(runs_at_once()),
+        "TAXI_HOME": str(home),
+    }
+
+
+def runs_at_once() -> int:
+    """How many months are loaded side by side: one for each processor that this process may use."""
+    return len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count() or 1

@@ -5,6 +5,8 @@ Not here: when a job runs (`schedules`), and the assets that a job selects.
 
 import dagster as dg
 
+from taxi_platform.trips import COLOURS
+
 HELLO_LIMIT_TAG = "taxi/limit"
 """The instance lets at most two runs with the value `hello_world` run at a time; further ones wait in the queue."""
 
@@ -61,8 +63,22 @@ statistics = dg.define_asset_job(
 )
 
 
+_FRESHNESS = dg.AssetSelection.checks(
+    *(
+        dg.AssetCheckKey(dg.AssetKey(table), f"newest_{colour}_month_loaded")
+        for table in ("postgres_tripdata", "bigquery_tripdata")
+        for colour in COLOURS
+    )
+)
+
 load_month = dg.define_asset_job(
     "load_month",
-    selection=dg.AssetSelection.groups("source", "postgres", "gcp"),
+    selection=dg.AssetSelection.groups("source", "postgres", "gcp") - _FRESHNESS,
     description="Fetches and loads a colour's month; schedules and sensor choose the legs that lack it.",
+)
+
+freshness_job = dg.define_asset_job(
+    "freshness",
+    selection=_FRESHNESS,
+    description="Checks for each colour and leg whether the newest published month is loaded, and names the missing.",
 )

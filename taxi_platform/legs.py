@@ -9,16 +9,25 @@ from typing import Protocol
 
 import dagster as dg
 
+from taxi_platform.google.loaded import loaded_months as loaded_in_bigquery
 from taxi_platform.partitions import TripMonth
-from taxi_platform.postgres.loaded import loaded_months
+from taxi_platform.postgres.loaded import loaded_months as loaded_in_postgres
+from taxi_platform.resources.gcp import GoogleBigQuery, GoogleStorage
 from taxi_platform.resources.postgres import Postgres
+from taxi_platform.settings import Settings
 from taxi_platform.trips import Colour
 
 SOURCE = dg.AssetKey("raw_csv")
 """The asset that every leg begins with."""
 
-_POSTGRES = (dg.AssetKey("postgres_staging"), dg.AssetKey("postgres_tripdata"))
-ALL_TABLES = (_POSTGRES[-1],)
+POSTGRES = tuple(map(dg.AssetKey, ("postgres_staging", "postgres_tripdata")))
+GCP = tuple(
+    map(
+        dg.AssetKey,
+        ("gcs_bucket", "bigquery_dataset", "gcs_csv", "bigquery_external", "bigquery_monthly", "bigquery_tripdata"),
+    )
+)
+ALL_TABLES = (POSTGRES[-1], GCP[-1])
 """The tables to query, of all legs that there can be."""
 
 
@@ -57,6 +66,10 @@ class Leg:
         return self.assets[-1]
 
 
-def legs(postgres: Postgres) -> list[Leg]:
-    """The legs that are set up. Postgres always is: without a setting it is the embedded one."""
-    return [Leg("postgres", _POSTGRES, lambda colour: loaded_months(postgres, colour))]
+def legs(postgres: Postgres, gcs: GoogleStorage, bigquery: GoogleBigQuery) -> list[Leg]:
+    """The legs that are set up: Postgres always, the embedded one without a setting; Google Cloud with its settings."""
+    found = [Leg("postgres", POSTGRES, lambda colour: loaded_in_postgres(postgres, colour))]
+    settings = Settings()
+    if (bigquery.project or settings.gcp_project) and (gcs.bucket or settings.gcp_bucket):
+        found.append(Leg("gcp", GCP, lambda colour: loaded_in_bigquery(bigquery, colour)))
+    return found

@@ -7,8 +7,9 @@ import dagster as dg
 
 from taxi_platform.arrivals import arrivals, requests_for
 from taxi_platform.errors import TransientError
-from taxi_platform.jobs import hello_world, load_month, statistics
+from taxi_platform.jobs import freshness_job, hello_world, load_month, statistics
 from taxi_platform.legs import legs
+from taxi_platform.resources.gcp import GoogleBigQuery, GoogleStorage
 from taxi_platform.resources.mirror import Mirror
 from taxi_platform.resources.postgres import Postgres
 from taxi_platform.trips import COLOURS, Colour
@@ -48,10 +49,14 @@ def _monthly(colour: Colour, cron_schedule: str) -> dg.ScheduleDefinition:
         "with nothing loaded, the newest. Older gaps are for backfills.",
     )
     def monthly(
-        context: dg.ScheduleEvaluationContext, mirror: Mirror, postgres: Postgres
+        context: dg.ScheduleEvaluationContext,
+        mirror: Mirror,
+        postgres: Postgres,
+        gcs: GoogleStorage,
+        bigquery: GoogleBigQuery,
     ) -> list[dg.RunRequest] | dg.SkipReason:
         try:
-            found = arrivals(colour, context.scheduled_execution_time, mirror, legs(postgres))
+            found = arrivals(colour, context.scheduled_execution_time, mirror, legs(postgres, gcs, bigquery))
         except TransientError as error:
             return dg.SkipReason(str(error))
         asked = requests_for(colour, found, context.instance)
@@ -62,3 +67,12 @@ def _monthly(colour: Colour, cron_schedule: str) -> dg.ScheduleDefinition:
 
 green_schedule = _monthly(COLOURS["green"], "0 9 1 * *")
 yellow_schedule = _monthly(COLOURS["yellow"], "0 10 1 * *")
+
+freshness_schedule = dg.ScheduleDefinition(
+    name="freshness_schedule",
+    job=freshness_job,
+    cron_schedule="0 12 * * *",
+    execution_timezone=NEW_YORK,
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Checks every day at noon whether the newest published months are loaded.",
+)

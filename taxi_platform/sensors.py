@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from taxi_platform.alerts import message, step_failures
 from taxi_platform.arrivals import arrivals, requests_for
 from taxi_platform.errors import TransientError
 from taxi_platform.jobs import load_month
 from taxi_platform.legs import legs
+from taxi_platform.resources.gcp import GoogleBigQuery, GoogleStorage
 from taxi_platform.resources.mirror import Mirror
 from taxi_platform.resources.postgres import Postgres
+from taxi_platform.resources.webhook import Webhook
 from taxi_platform.trips import COLOURS
 
 _DAY = 24 * 60 * 60
@@ -26,14 +29,22 @@ _DAY = 24 * 60 * 60
     description="Once a day: loads the months that were published since. The cursor is the newest month seen, by "
     "colour; at first, what is loaded counts as seen.",
 )
-def new_months_sensor(context: dg.SensorEvaluationContext, mirror: Mirror, postgres: Postgres) -> dg.SensorResult:
+def new_months_sensor(
+    context: dg.SensorEvaluationContext,
+    mirror: Mirror,
+    postgres: Postgres,
+    gcs: GoogleStorage,
+    bigquery: GoogleBigQuery,
+) -> dg.SensorResult:
     """Asks once for each month that appears; a run that failed is not asked for again, the alert tells of it."""
     seen: dict[str, str] = json.loads(context.cursor or "{}")
     runs: list[dg.RunRequest] = []
     reasons: list[str] = []
     for colour in COLOURS.values():
         try:
-            found = arrivals(colour, datetime.now(UTC), mirror, legs(postgres), after=seen.get(colour.name))
+            found = arrivals(
+                colour, datetime.now(UTC), mirror, legs(postgres, gcs, bigquery), after=seen.get(colour.name)
+            )
         except TransientError as error:
             reasons.append(str(error))
             continue
@@ -46,3 +57,12 @@ def new_months_sensor(context: dg.SensorEvaluationContext, mirror: Mirror, postg
     if runs:
         return dg.SensorResult(run_requests=runs, cursor=cursor)
     return dg.SensorResult(skip_reason=" ".join(filter(None, reasons)), cursor=cursor)
+
+
+@dg.run_failure_sensor(
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells TAXI_ALERT_WEBHOOK of each failed run; without that setting it does nothing.",
+)
+def failed_run_sensor(context: dg.RunFailureSensorContext, webhook: Webhook) -> None:
+    """One message for a run. A webhook that is down is a warning in the log, and nothing is sent later."""
+    webhook.send(message(context.dagster_run, step_failures(context), context.failure_event.message or ""))

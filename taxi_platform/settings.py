@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     gcp_creds: SecretStr | None = Field(default=None, validation_alias="GCP_CREDS")
     storage_emulator: str | None = Field(default=None, validation_alias="STORAGE_EMULATOR_HOST")
     bigquery_emulator: str | None = Field(default=None, validation_alias="BIGQUERY_EMULATOR_HOST")
+    web_url: str = Field(default="http://localhost:3000", validation_alias="TAXI_WEB_URL")
     alert_webhook: SecretStr | None = Field(default=None, validation_alias="TAXI_ALERT_WEBHOOK")
 
     @property

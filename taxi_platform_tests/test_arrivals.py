@@ -46,7 +46,7 @@ class Platform:
         self.sensor = self.defs.resolve_sensor_def("new_months_sensor")
         self._folder = folder
         resources = self.defs.resources or {}
-        self._resources = {name: resources[name] for name in ("mirror", "postgres")}
+        self._resources = {name: resources[name] for name in ("mirror", "postgres", "gcs", "bigquery")}
 
     def publish(self, *keys: str) -> None:
         """Only that a file is there is asked."""

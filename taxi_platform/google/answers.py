@@ -91,7 +91,7 @@ def told_plainly(doing: str, *, endpoint: str, rights: str) -> Iterator[None]:
             "A rerun does not help. Set GCP_CREDS to a valid service account's JSON or to its path, or run "
             "`gcloud auth application-default login`.",
         ) from None
-    except (*_CONNECTION, DataCorruption) as error:
+    except (*_CONNECTION, TimeoutError, DataCorruption) as error:
         raise GoogleUnavailable(
             f"{endpoint} does not answer or broke off while it {doing}: {type(error).__name__}.",
             "A rerun may help. Is there a network, and is the address right? STORAGE_EMULATOR_HOST and "

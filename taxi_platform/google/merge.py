@@ -61,6 +61,8 @@ class Merged:
     """Of this file, counted in the table afterwards."""
     rows_of_colour: int
     """Of all files, as recorded."""
+    let_go: tuple[str, ...] = ()
+    """Files that lack rows which the replaced version kept: they take them in when they are run again."""
 
 
 class _OvertakenError(Exception):
@@ -126,7 +128,7 @@ def _merge_once(warehouse: Warehouse, month: TripMonth, mark: str) -> Merged:
         raise _OvertakenError
     record = after.files[month.filename]
     in_table = rows_held(warehouse, month, days, undated=undated)
-    return Merged(record, True, old, held, in_table, _total(after))
+    return Merged(record, True, old, held, in_table, _total(after), _let_go(after, record))
 
 
 def _look(warehouse: Warehouse, month: TripMonth, mark: str) -> _Looked:
@@ -187,6 +189,13 @@ def _exchange(warehouse: Warehouse, looked: _Looked, on_these_days: Sql) -> None
         days=sorted(looked.days),
         undated=looked.undated > 0,
         overtaken=OVERTAKEN,
+    )
+
+
+def _let_go(after: Loads, record: Load) -> tuple[str, ...]:
+    name = record.filename
+    return tuple(
+        sorted(each for each, load in after.files.items() if load.keepers.get(name) not in (None, record.sha256))
     )
 
 

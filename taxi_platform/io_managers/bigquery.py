@@ -140,6 +140,11 @@ class MergedTables(dg.ConfigurableIOManager):
             f"+ {record.rows_kept_elsewhere:,} kept by other files; "
             + (f"put in place in {seconds:.1f} s" if merged.changed else "unchanged, nothing to do")
         )
+        if merged.let_go:
+            context.log.warning(
+                f"The older version of {month.filename} kept rows that these files have too, and that may be missing "
+                f"now; run their partitions again: {', '.join(merged.let_go)}"
+            )
         context.add_output_metadata(
             {
                 "dagster/table_name": str(name),
@@ -152,6 +157,7 @@ class MergedTables(dg.ConfigurableIOManager):
                 "rows_replaced": merged.rows_replaced,
                 "pickups_outside_month": record.strays,
                 "changed": merged.changed,
+                "to_be_run_again": ", ".join(merged.let_go) or "none",
                 "replaced_sha256": merged.replaced.sha256 if merged.replaced else "none",
                 "loaded_at": record.loaded_at.isoformat(timespec="seconds"),
                 "rows_per_second": round(record.rows / seconds),

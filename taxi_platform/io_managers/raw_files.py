@@ -65,6 +65,17 @@ class RawFiles(dg.ConfigurableIOManager):
                 return file, True
             return self._fetch(month, log), False
 
+    def remove(self, month: TripMonth) -> int:
+        """Take the month's file and its record off the disk; the bytes that this frees."""
+        with self._lock(month):
+            path = self.path(month)
+            leftovers = path.parent.glob(f".{path.name}.*.part")
+            found = [each for each in (self._record_path(month), path, *leftovers) if each.exists()]
+            freed = sum(each.stat().st_size for each in found)
+            for each in found:
+                each.unlink()
+        return freed
+
     def handle_output(self, context: dg.OutputContext, obj: RawFile) -> None:
         """Look before the materialization is recorded: the file is in its place already."""
         if self.find(obj.month) is None:

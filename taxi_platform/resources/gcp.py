@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import google.auth
 from dagster_gcp import BigQueryResource, GCSResource
@@ -79,8 +80,8 @@ class GoogleStorage(GCSResource):
             client_options=ClientOptions(api_endpoint=self.endpoint_url) if self.endpoint_url else None,
         )
 
-    def get_object_to_set_on_execution_context(self) -> "GoogleStorage":
-        """Itself: dagster-gcp's would make a client, and fail, before the step can say what is wrong."""
+    def get_object_to_set_on_execution_context(self) -> Self:
+        """Itself: dagster-gcp's would make a client, and fail, before a step or a schedule can say what is wrong."""
         return self
 
     @contextmanager

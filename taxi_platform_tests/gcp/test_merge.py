@@ -13,6 +13,7 @@ from datetime import date
 import pytest
 
 from taxi_platform.errors import ForeignTable, NotStaged, TableBusy
+from taxi_platform.google.loaded import loaded_months
 from taxi_platform.google.merge import Merged, loaded, merge
 from taxi_platform.google.monthly import find_monthly
 from taxi_platform.google.tables import Sql
@@ -265,6 +266,13 @@ def test_a_merge_that_fails_leaves_the_older_version(
 def test_asking_what_is_loaded_makes_nothing(warehouse: Warehouse) -> None:
     assert loaded(warehouse, GREEN) == {}
     assert list(warehouse.client.list_tables(warehouse.dataset)) == []
+
+
+def test_the_loaded_months_can_be_asked_for(load: Load, write: Write, bigquery: GoogleBigQuery) -> None:
+    assert loaded_months(bigquery, GREEN) == {}, "not even a dataset"
+    merged = load(write(APRIL, [trip(APRIL)]))
+    assert loaded_months(bigquery, GREEN) == {APRIL: merged.record}
+    assert loaded_months(bigquery, YELLOW.colour) == {}
 
 
 def test_a_merge_without_a_monthly_table_says_so(warehouse: Warehouse) -> None:

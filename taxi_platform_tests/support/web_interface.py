@@ -76,7 +76,12 @@ def until(condition: Callable[[], T | None]) -> T:
 def web_interface(folder: Path, history_url: str, settings: dict[str, str]) -> Iterator[WebInterface]:
     """Serves the platform with its own instance configuration, its history in the Postgres database at the URL."""
     (folder / "dagster.yaml").write_text(files("taxi_platform").joinpath("instance.yaml").read_text())
-    home = {"DAGSTER_HOME": str(folder), "TAXI_HISTORY_URL": history_url, "TAXI_HOME": str(folder / "home")}
+    home = {
+        "DAGSTER_HOME": str(folder),
+        "TAXI_HISTORY_URL": history_url,
+        "TAXI_HOME": str(folder / "home"),
+        "TAXI_RUNS_AT_ONCE": "2",
+    }
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
