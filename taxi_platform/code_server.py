@@ -1,5 +1,4 @@
-"""Dagster's code server with its runs: `python -m taxi_platform.code_server --port PORT`, and options of
-`dagster api grpc`.
+"""Dagster's code server with its runs: `python -m taxi_platform.code_server --port PORT`, as `dagster api grpc`.
 
 In the deployment of docker-compose.yml runs are processes beside the code server, in one container, and end with it.
 For that `dagster api grpc` lacks two things. Told to stop, it waits for its runs and meanwhile refuses new ones for

@@ -13,7 +13,7 @@ from taxi_platform.partitions import TripMonth
 from taxi_platform.resources.embedded_postgres import EmbeddedPostgres, free_port
 from taxi_platform.resources.server_place import wheel_programs
 from taxi_platform.sample_data import write_sample
-from taxi_platform_tests.support.compose import REPO, Here, Service, read_compose, wait_until
+from taxi_platform_tests.support.compose import REPO, Here, Service, read_compose, wait_until_healthy
 from taxi_platform_tests.support.graphql import Webserver
 
 MONTHS = [TripMonth.from_key(f"{colour}|2020-{month:02}") for colour in ("green", "yellow") for month in (1, 2)]
@@ -62,7 +62,7 @@ class Deployment:
         service = self.services[name]
         service.stop()
         service.start()
-        wait_until(service.healthy, f"{name} is healthy again")
+        wait_until_healthy(service)
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +90,11 @@ def deployment(databases: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFac
     services = {name: Service(name, definitions[name], here) for name in ("code-location", "webserver", "daemon")}
     try:
         services["code-location"].start()
-        wait_until(services["code-location"].healthy, "the code server is healthy")
+        wait_until_healthy(services["code-location"])
         services["webserver"].start()
         services["daemon"].start()
-        wait_until(services["webserver"].healthy, "the webserver is healthy")
-        wait_until(services["daemon"].healthy, "the daemon is healthy")
+        wait_until_healthy(services["webserver"])
+        wait_until_healthy(services["daemon"])
         yield Deployment(services, Webserver(f"http://127.0.0.1:{here.ports['3000']}"), trips_url)
     finally:
         for service in reversed(services.values()):

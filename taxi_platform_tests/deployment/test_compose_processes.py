@@ -9,7 +9,7 @@ from taxi_platform.partitions import TripMonth
 from taxi_platform.postgres.tables import attached, parent_table
 from taxi_platform.resources.embedded_postgres import free_port
 from taxi_platform_tests.deployment.conftest import MONTHS, ROWS, Deployment
-from taxi_platform_tests.support.compose import Here, Service, read_compose, wait_until
+from taxi_platform_tests.support.compose import Here, Service, read_compose, wait_until, wait_until_healthy
 
 ASSETS = ("raw_csv", "postgres_staging", "postgres_tripdata")
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
@@ -27,18 +27,17 @@ def rows_loaded(url: str, month: TripMonth) -> int:
     return counted[0] + partition.record.rows_kept_elsewhere
 
 
-def test_a_month_launched_through_graphql_is_in_its_table(deployment: Deployment) -> None:
-    run = deployment.web.launch(MONTHS[0], *ASSETS)
-
-    wait_until(lambda: deployment.web.run_status(run) in ENDED, "the run has ended")
-
-    assert deployment.web.run_status(run) == "SUCCESS", deployment.services["code-location"].said()
-    assert rows_loaded(deployment.trips_url, MONTHS[0]) == ROWS
-
-
-def test_a_backfill_loses_nothing_when_every_process_is_restarted(deployment: Deployment) -> None:
-    web, months = deployment.web, MONTHS[1:]
+def test_a_month_and_a_backfill_arrive_and_nothing_is_lost_when_every_process_is_restarted(
+    deployment: Deployment,
+) -> None:
+    # One test, since it needs everything running, and twice would be a minute more.
+    web, month, months = deployment.web, MONTHS[0], MONTHS[1:]
+    run = web.launch(month, *ASSETS)
     backfill = web.backfill(months, *ASSETS)
+
+    wait_until(lambda: web.run_status(run) in ENDED, "the run has ended")
+    assert web.run_status(run) == "SUCCESS", deployment.services["code-location"].said()
+    assert rows_loaded(deployment.trips_url, month) == ROWS
 
     wait_until(lambda: any(run["status"] == "STARTED" for run in web.runs(backfill)), "a run is under way")
     for name in ("code-location", "webserver", "daemon"):
@@ -67,6 +66,6 @@ def test_the_emulators_of_the_profile_answer(tmp_path: Path) -> None:
     emulators = Service("google-emulators", definition, here)
     emulators.start()
     try:
-        wait_until(emulators.healthy, "the emulators are healthy")
+        wait_until_healthy(emulators)
     finally:
         emulators.stop()

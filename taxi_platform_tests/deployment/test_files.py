@@ -142,25 +142,26 @@ def test_the_chart_knows_every_key(values: dict[str, Any]) -> None:
         assert deployment.keys() <= set(DEPLOYMENT_KEYS.split())
 
 
-def test_limits_retries_and_times_are_the_same_with_compose_and_in_kubernetes(values: dict[str, Any]) -> None:
+def test_limits_retries_and_times_are_the_same_in_development_with_compose_and_in_kubernetes(
+    values: dict[str, Any],
+) -> None:
     composed = read_yaml(REPO / "dagster.yaml")
+    runs_at_once = composed["run_queue"].pop("max_concurrent_runs")
+    for name, developed in read_yaml(REPO / "taxi_platform/instance.yaml").items():
+        if name != "storage":
+            assert {**composed[name], "max_concurrent_runs": runs_at_once} | developed == {
+                **composed[name],
+                "max_concurrent_runs": runs_at_once,
+            }, name
+
     charted = values["additionalInstanceConfig"]
+    assert charted["run_queue"].pop("max_concurrent_runs") == 4
+    assert read_compose()["services"]["daemon"]["environment"][runs_at_once["env"]] == "4"
     assert charted == {key: composed[key] for key in charted}
     monitoring = {_snake(key): value for key, value in values["dagsterDaemon"]["runMonitoring"].items()}
-    # A pod may have to wait for a node.
-    different = {"start_timeout_seconds", "max_resume_run_attempts"}
-    assert {key: monitoring[key] for key in composed["run_monitoring"].keys() - different} == {
-        key: value for key, value in composed["run_monitoring"].items() if key not in different
-    }
+    # A pod may have to wait for a node, and no run is resumed.
+    assert monitoring == {**composed["run_monitoring"], "start_timeout_seconds": 600, "max_resume_run_attempts": 0}
     assert values["telemetry"] == composed["telemetry"]
-
-
-def test_limits_that_development_knows_hold_in_the_deployment() -> None:
-    limits = [
-        read_yaml(path)["concurrency"]["runs"]["tag_concurrency_limits"]
-        for path in (REPO / "taxi_platform/instance.yaml", REPO / "dagster.yaml")
-    ]
-    assert limits[0] == limits[1]
 
 
 def test_dagster_takes_the_instance_that_the_chart_makes(values: dict[str, Any], tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_dagster_takes_the_instance_that_the_chart_makes(values: dict[str, Any],
     made = {"run_monitoring": monitoring, **values["additionalInstanceConfig"]}
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(made | {"telemetry": values["telemetry"]}))
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        assert instance.run_retries_max_retries == 3
+        assert instance.run_retries_max_retries == 2
 
 
 def test_a_run_in_kubernetes_is_a_pod_without_rights_with_an_empty_folder_for_downloads(values: dict[str, Any]) -> None:

@@ -140,9 +140,14 @@ class Service:
         return self.log.read_text(errors="replace")[-4000:]
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 120) -> None:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 300, pause: float = 0.5) -> None:
     """Waits until the condition holds; fails with `what` when it has not come true in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.2)
+        time.sleep(pause)
+
+
+def wait_until_healthy(service: Service) -> None:
+    """Waits until the service's health check passes. Each look is a process, so there is some time between two."""
+    wait_until(service.healthy, f"{service.name} is healthy", pause=2)
