@@ -4,8 +4,9 @@ PIP = .venv/bin/pip install --quiet --disable-pip-version-check --constraint con
 INSTALLED = .venv/.installed
 INSTALLED_EMULATORS = .venv/.installed-emulators
 INSTALLED_FOR_TESTS = .venv/.installed-for-tests
+INSTALLED_FOR_BENCH = .venv/.installed-for-bench
 
-.PHONY: help demo demo-gcp dev sql stop test lint format clean
+.PHONY: help demo demo-gcp dev sql stop test lint format bench clean
 
 help:
 	@echo "make demo     load sample trips into an embedded PostgreSQL, and show what came of it"
@@ -16,6 +17,7 @@ help:
 	@echo "make test     ruff, pyright and the tests"
 	@echo "make lint     ruff and pyright alone"
 	@echo "make format   put the code into ruff's form"
+	@echo "make bench    measure the speed of loading; half an hour and 15 GB of disk"
 	@echo "make clean    remove .venv, caches and the demo; rows of real trips stay"
 
 demo: $(INSTALLED)
@@ -46,6 +48,10 @@ lint: $(INSTALLED_FOR_TESTS)
 format: $(INSTALLED_FOR_TESTS)
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+# GROUPS='first again' measures only those.
+bench: $(INSTALLED_FOR_BENCH)
+	@.venv/bin/python -m benchmarks $(GROUPS)
 
 clean:
 	@if [ -x .venv/bin/taxi-platform ]; then .venv/bin/taxi-platform clean; fi
@@ -78,3 +84,9 @@ $(INSTALLED_FOR_TESTS): .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing the platform and what its tests need in .venv; this takes a few minutes, once."
 	@$(PIP) --editable '.[dev,emulators]'
 	@touch $@ $(INSTALLED) $(INSTALLED_EMULATORS)
+
+# Without the constraints: they do not name what the bench extra brings.
+$(INSTALLED_FOR_BENCH): $(INSTALLED)
+	@echo "Installing what the benchmarks compare with; this takes a minute."
+	@.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@

@@ -82,15 +82,15 @@ def stage(postgres: Postgres, file: RawFile) -> Record | None:
         _, before = staged(connection, month)
         if before and before.sha256 == file.sha256:
             return before
-        with _loading_table(connection, file) as table:
-            rows = _copy(postgres, file, table)
+        with _loading_table(connection, file) as name:
+            rows = _copy(postgres, file, sql.Identifier(SCHEMA, name))
             if rows != file.rows:
                 raise BadFile(
                     f"{rows:,} rows arrived in Postgres, {file.rows:,} were counted when it was fetched",
                     "The file changed on disk meanwhile. Fetch it again with refresh: true.",
                     filename=month.filename,
                 )
-            return _finish(connection, file, table)
+            return _finish(connection, file, name)
 
 
 def drop_orphans(connection: psycopg.Connection) -> None:
@@ -107,8 +107,8 @@ def drop_orphans(connection: psycopg.Connection) -> None:
 
 
 @contextmanager
-def _loading_table(connection: psycopg.Connection, file: RawFile) -> Iterator[sql.Identifier]:
-    """A table of this run's own, gone when the block fails; the session's lock says that it is in use."""
+def _loading_table(connection: psycopg.Connection, file: RawFile) -> Iterator[str]:
+    """The name of a table of this run's own, gone when the block fails; the session's lock says that it is in use."""
     month = file.month
     name = f"{partition_name(month)}_loading_{secrets.token_hex(4)}"
     table = sql.Identifier(SCHEMA, name)
@@ -116,9 +116,10 @@ def _loading_table(connection: psycopg.Connection, file: RawFile) -> Iterator[sq
     connection.execute(_create_statement(file, table))
     try:
         # Strays are few: to fill their index while rows are copied costs less than to read the table for it later.
-        pickup, strays = name_of(month.colour.pickup), is_stray(month, month.colour.pickup)
-        connection.execute(sql.SQL("create index on {} ({}, unique_row_id) where {}").format(table, pickup, strays))
-        yield table
+        pickup, strays = month.colour.pickup, is_stray(month, month.colour.pickup)
+        create = sql.SQL("create index {} on {} ({}, unique_row_id) where {}")
+        connection.execute(create.format(sql.Identifier(f"{name}_strays"), table, name_of(pickup), strays))
+        yield name
     except BaseException:
         connection.execute(sql.SQL("drop table if exists {}").format(table))
         raise
@@ -232,10 +233,10 @@ def _bad_value(file: RawFile, error: psycopg.DataError, starts: list[tuple[int, 
     )
 
 
-def _finish(connection: psycopg.Connection, file: RawFile, table: sql.Identifier) -> Record:
+def _finish(connection: psycopg.Connection, file: RawFile, name: str) -> Record:
     """Makes the loading table fit to be attached, gives it its record, and the month's staging name."""
     month = file.month
-    pickup = month.colour.pickup
+    table, pickup = sql.Identifier(SCHEMA, name), month.colour.pickup
     strays = is_stray(month, pickup)
     with connection.transaction():
         # Version 15 lets a still-generated column be attached and then cannot drop the expression.
@@ -245,7 +246,9 @@ def _finish(connection: psycopg.Connection, file: RawFile, table: sql.Identifier
             *[sql.SQL("drop column {}").format(sql.Identifier(name)) for name in _extra_columns(file)],
         ]
         connection.execute(sql.SQL("alter table {} {}").format(table, sql.SQL(", ").join(alterations)))
-        connection.execute(sql.SQL("create index on {} using brin ({})").format(table, name_of(pickup)))
+        # Named here: two runs of a month could choose the same name, of which Postgres keeps 63 bytes.
+        index = sql.Identifier(f"{name}_pickups")
+        connection.execute(sql.SQL("create index {} on {} using brin ({})").format(index, table, name_of(pickup)))
         # Without statistics for a new table the planner would rather read it all than the index of strays.
         connection.execute("set local enable_seqscan = off")
         counted = connection.execute(sql.SQL("select count(*) from {} where {}").format(table, strays)).fetchone()

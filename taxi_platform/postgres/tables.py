@@ -80,7 +80,7 @@ def _time_text(month: TripMonth, column: Column) -> sql.Composed:
     """A time's text form. `timestamp::text` depends on DateStyle, so a generated column may not have it.
 
     `time::text` depends on nothing, and the month's days stand here as text. Only a time outside the month needs the
-    function, which takes three times as long.
+    function, which costs the server more.
     """
     days = [month.start + timedelta(days=day) for day in range((month.end - month.start).days + 1)]
     return sql.SQL("coalesce({days}[{at}::date - {before}] || {at}::time::text, {function}({at}))").format(
