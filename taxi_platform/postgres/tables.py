@@ -133,8 +133,11 @@ def attached(connection: psycopg.Connection, colour: Colour) -> dict[str, Partit
     """The partitions of a colour's table by file name; empty when there is no table."""
     query = statement("partitions").format()
     with connection.cursor(row_factory=class_row(Partition)) as cursor:
-        rows = cursor.execute(query, {"parent": parent_name(colour)})
-        return {partition.filename: partition for partition in rows}
+        found = cursor.execute(query, {"parent": parent_name(colour)}).fetchall()
+    if not all(partition.bound for partition in found):
+        # One was exchanged while the catalog was read: the server has no text for the bound of a table that is gone.
+        return attached(connection, colour)
+    return {partition.filename: partition for partition in found}
 
 
 def ensure_tables(connection: psycopg.Connection, colour: Colour) -> None:
