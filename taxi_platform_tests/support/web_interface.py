@@ -61,15 +61,15 @@ class WebInterface:
         return self.ask(_STATUS, run=run_id)["runOrError"]["status"]
 
 
-def until(condition: Callable[[], T | None]) -> T:
+def until(condition: Callable[[], T | None], patience: float = PATIENCE) -> T:
     """What the condition gives as soon as it gives something; looked at again until then."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while time.monotonic() < end:
         found = condition()
         if found:
             return found
         time.sleep(0.2)
-    raise AssertionError(f"did not come in {PATIENCE:g} seconds: {condition}")
+    raise AssertionError(f"did not come in {patience:g} seconds: {condition}")
 
 
 @contextmanager

@@ -1,0 +1,106 @@
+"""The web interface in a headless Chromium, used with mouse and keyboard as a person does.
+
+Not here: the web interface itself (`web_interface`).
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+PATIENCE = 120.0
+"""Seconds until something on a page that does not come is a failure."""
+POSTGRES_LEG = '+key:"postgres_tripdata"'
+
+
+def find_programs() -> tuple[str, str] | None:
+    """Chromium and its driver, or None."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    return (chromium, driver) if chromium and driver else None
+
+
+class Browser:
+    """One window."""
+
+    def __init__(self, driver: webdriver.Chrome, url: str) -> None:
+        self._driver = driver
+        self._url = url
+
+    def open(self, path: str) -> None:
+        self._driver.get(f"{self._url}/{path}")
+
+    def find(self, xpath: str) -> WebElement:
+        """The last element that is shown of those that the expression names, as soon as there is one."""
+
+        def shown(driver: webdriver.Chrome) -> WebElement | Literal[False]:
+            found = [each for each in driver.find_elements(By.XPATH, xpath) if each.is_displayed()]
+            return found[-1] if found else False
+
+        wait = WebDriverWait(self._driver, PATIENCE, ignored_exceptions=[StaleElementReferenceException])
+        return wait.until(shown, f"nothing at {xpath}")
+
+    def click(self, xpath: str) -> None:
+        """Move the mouse there and press its button."""
+        ActionChains(self._driver).move_to_element(self.find(xpath)).click().perform()
+
+    def type(self, text: str) -> None:
+        """Type into what was clicked, and press Enter."""
+        ActionChains(self._driver).send_keys(text, Keys.ENTER).perform()
+
+    def show_graph(self, selection: str) -> None:
+        """The graph of the selected assets, in their groups."""
+        self.open(f"asset-groups~{quote(selection, safe='')}/")
+        self.find("//*[normalize-space(text()) = 'postgres']")
+
+    def expand(self) -> None:
+        """Draw each asset of the groups that are shown."""
+        ActionChains(self._driver).key_down(Keys.ALT).send_keys("e").key_up(Keys.ALT).perform()
+        self.find("//*[normalize-space(text()) = 'postgres_tripdata']")
+
+    def launch_backfill(self, colour: str, months: str) -> str:
+        """Materialize all that is shown for these months, such as `[2020-04...2020-05]`; the backfill's id."""
+        self.click("//button[contains(., 'Materialize')]")
+        self.click("//*[contains(text(), 'Select a partition')]")
+        self.click(f"//span[normalize-space(text()) = '{colour}']")
+        self.click("//*[starts-with(normalize-space(text()), 'Launch runs to materialize')]")  # closes the list
+        self.click("//input[starts-with(@placeholder, 'ex:')]")
+        self.type(months)
+        self.click("//button[contains(., 'Launch') and not(@disabled)]")
+        self.click("//*[normalize-space(text()) = 'View']")
+        self.find("//*[normalize-space(text()) = 'Partition selection']")
+        return self._driver.current_url.partition("/runs/b/")[2].partition("?")[0].strip("/")
+
+    def rest(self) -> None:
+        """Take the mouse away from the message at the corner, and wait until that has gone."""
+        ActionChains(self._driver).move_to_element(self.find("//*[normalize-space(text()) = 'Overview']")).perform()
+        WebDriverWait(self._driver, PATIENCE).until_not(
+            lambda driver: driver.find_elements(By.XPATH, "//*[contains(text(), 'Created backfill')]")
+        )
+
+    def photograph(self, path: Path) -> None:
+        path.write_bytes(self._driver.get_screenshot_as_png())
+
+
+@contextmanager
+def browser(programs: tuple[str, str], url: str) -> Iterator[Browser]:
+    """A window on the web interface at the URL, until the block ends."""
+    chromium, driver = programs
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1440,900"):
+        options.add_argument(option)
+    window = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    try:
+        yield Browser(window, url)
+    finally:
+        window.quit()

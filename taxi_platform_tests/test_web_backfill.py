@@ -1,0 +1,131 @@
+"""Backfills of real months through the web interface and the daemon: one with a killed worker, one with the mouse."""
+
+import gzip
+import os
+import re
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
+from taxi_platform_tests.conftest import new_database
+from taxi_platform_tests.support import http_mirror
+from taxi_platform_tests.support.browser import POSTGRES_LEG, Browser, browser, find_programs
+from taxi_platform_tests.support.web_interface import WebInterface, until, web_interface
+
+LEG = ("raw_csv", "postgres_staging", "postgres_tripdata")
+
+_LAUNCH = """
+mutation ($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}
+"""
+_BACKFILL = "query ($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
+_RUNS = """
+query ($tag: String!, $id: String!) {
+  runsOrError(filter: { tags: [{ key: $tag, value: $id }] }) {
+    ... on Runs { results { runId status eventConnection { events { ... on MessageEvent { message } } } } }
+  }
+}
+"""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The web interface over the real files, and the database that it loads."""
+
+    web: WebInterface
+    url: str
+
+    def launch(self, keys: list[str]) -> str:
+        """Launches a backfill as the button in the browser does; its id."""
+        params = {"partitionNames": keys, "assetSelection": [{"path": [asset]} for asset in LEG]}
+        launched = self.web.ask(_LAUNCH, params=params)["launchPartitionBackfill"]
+        assert launched["__typename"] == "LaunchBackfillSuccess", launched
+        return launched["backfillId"]
+
+    def status(self, backfill: str) -> str:
+        return self.web.ask(_BACKFILL, id=backfill)["partitionBackfillOrError"]["status"]
+
+    def runs(self, backfill: str) -> list[dict[str, Any]]:
+        return self.web.ask(_RUNS, tag="dagster/backfill", id=backfill)["runsOrError"]["results"]
+
+    def rows(self) -> dict[str, int]:
+        with psycopg.connect(self.url) as connection:
+            return dict(connection.execute("select filename, count(*) from green_tripdata group by 1").fetchall())
+
+
+@pytest.fixture(scope="module")
+def platform(
+    real_files: Path, embedded: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Platform]:
+    folder = tmp_path_factory.mktemp("web")
+    server = embedded.start()
+    with new_database(server) as url, new_database(server) as history, http_mirror.serve(real_files) as mirror:
+        settings = {"TAXI_SOURCE_URL": mirror.url, "TAXI_POSTGRES_URL": url, "TAXI_ALERT_WEBHOOK": ""}
+        with web_interface(folder, history, settings) as web:
+            yield Platform(web, url)
+
+
+def worker_of(run: dict[str, Any]) -> int | None:
+    """The process of a run that has begun to load."""
+    messages = [event.get("message") or "" for event in run["eventConnection"]["events"]]
+    if not any(message.startswith("Started execution of step") for message in messages):
+        return None
+    found = [match for message in messages if (match := re.search(r"\(pid: (\d+)\)", message))]
+    return int(found[0][1]) if found else None
+
+
+def test_ten_months_arrive_whole_although_a_worker_is_killed(platform, real_files):
+    files = sorted((real_files / "green").glob("*.csv.gz"))
+    assert len(files) >= 10
+    backfill = platform.launch([f"green|{path.name[15:22]}" for path in files])
+
+    def kill_one() -> int | None:
+        running = [run for run in platform.runs(backfill) if run["status"] == "STARTED"]
+        workers = [worker for worker in map(worker_of, running) if worker]
+        for worker in workers[:1]:
+            os.kill(worker, signal.SIGKILL)
+        return next(iter(workers), None)
+
+    until(kill_one)
+    until(lambda: platform.status(backfill).startswith("COMPLETED"), patience=600)
+    runs = platform.runs(backfill)
+
+    assert platform.status(backfill) == "COMPLETED_SUCCESS"
+    assert sorted(run["status"] for run in runs) == sorted(["FAILURE", *["SUCCESS"] * len(files)])
+    rows = platform.rows()
+    for path in files:
+        with gzip.open(path) as lines:
+            assert rows[path.name.removesuffix(".gz")] == sum(1 for _ in lines) - 1
+
+
+@pytest.fixture
+def window(platform: Platform) -> Iterator[Browser]:
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("no browser on this machine: chromium and chromedriver are not on the PATH")
+    with browser(programs, platform.web.url) as window:
+        yield window
+
+
+def test_a_backfill_is_launched_with_the_mouse(platform, window, tmp_path):
+    window.show_graph(POSTGRES_LEG)
+    window.expand()
+    backfill = window.launch_backfill("green", "[2020-04...2020-05]")
+    until(lambda: platform.status(backfill).startswith("COMPLETED"), patience=300)
+    window.find("//*[contains(., '100% completed')]")
+
+    assert platform.status(backfill) == "COMPLETED_SUCCESS"
+    assert len(platform.runs(backfill)) == 2
+    rows = platform.rows()
+    assert (rows["green_tripdata_2020-04.csv"], rows["green_tripdata_2020-05.csv"]) == (35_612, 57_360)
