@@ -1,6 +1,6 @@
 """The graph, put together; nothing else is in here."""
 
-from typing import Any
+from typing import TypedDict, Unpack
 
 import dagster as dg
 
@@ -32,7 +32,29 @@ from taxi_platform.schedules import (
 from taxi_platform.sensors import failed_run_sensor, new_months_sensor
 
 
-def build_defs(**resources: Any) -> dg.Definitions:
+class Resources(TypedDict, total=False):
+    """The resources and IO managers that assets ask for, by key."""
+
+    mirror: Mirror
+    postgres: Postgres
+    raw_files: RawFiles
+    postgres_staging_tables: PostgresStagingTables
+    postgres_trip_tables: PostgresTripTables
+    gcs: GoogleStorage
+    bigquery: GoogleBigQuery
+    lake_objects: LakeObjects
+    bigquery_external_tables: ExternalTables
+    bigquery_monthly_tables: MonthlyTables
+    bigquery_merged_tables: MergedTables
+    products_api: ProductsApi
+    json_files: JsonFiles
+    products_duckdb: DuckDBFile
+    docker_hub: DockerHub
+    github: GitHub
+    webhook: Webhook
+
+
+def build_defs(**resources: Unpack[Resources]) -> dg.Definitions:
     """The definitions, with other resources in place of those of the same key.
 
     The graph is the same everywhere. IO managers are made on the resources that are given.
