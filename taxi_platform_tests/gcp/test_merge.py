@@ -14,6 +14,7 @@ import pytest
 
 from taxi_platform.errors import ForeignTable, NotStaged, TableBusy
 from taxi_platform.google import loads
+from taxi_platform.google.loaded import loaded_months
 from taxi_platform.google.merge import Merged, ensure_merged, merge
 from taxi_platform.google.monthly import find_monthly
 from taxi_platform.google.tables import Sql
@@ -330,3 +331,15 @@ def test_statements_are_of_checked_parts(warehouse: Warehouse) -> None:
     with pytest.raises(ValueError, match="not a table's name"):
         _ = warehouse.name("trips`; DROP TABLE x; --").sql
     assert warehouse.run(Sql("SELECT @text AS said"), {}, text="'; DROP TABLE x") == [{"said": "'; DROP TABLE x"}]
+
+
+def test_what_is_loaded_is_told_without_making_anything(bigquery, own, warehouse, load, write):
+    march, april = TripMonth.from_key("green|2020-03"), TripMonth.from_key("green|2020-04")
+    assert loaded_months(warehouse, march.colour) == {}
+    assert list(warehouse.client.list_tables(own)) == []
+
+    for month in (march, april):
+        load(write(month, [trip(month)]))
+    found = loaded_months(warehouse, march.colour)
+    assert {month: record.rows for month, record in found.items()} == {march: 1, april: 1}
+    assert loaded_months(warehouse, TripMonth.from_key("yellow|2020-03").colour) == {}
