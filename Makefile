@@ -2,22 +2,29 @@
 
 PIP = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 INSTALLED = .venv/.installed
+INSTALLED_EMULATORS = .venv/.installed-emulators
 INSTALLED_FOR_TESTS = .venv/.installed-for-tests
+INSTALLED_FOR_BENCH = .venv/.installed-for-bench
 
-.PHONY: help demo dev sql stop test lint format clean
+.PHONY: help demo demo-gcp dev sql stop test lint format bench clean
 
 help:
 	@echo "make demo     load sample trips into an embedded PostgreSQL, and show what came of it"
+	@echo "make demo-gcp the same into BigQuery, on emulators on this machine"
 	@echo "make dev      open the web interface"
 	@echo "make sql      query the trips with psql, or QUERY='select ...' make sql for one statement"
 	@echo "make stop     stop the embedded PostgreSQL"
 	@echo "make test     ruff, pyright and the tests"
 	@echo "make lint     ruff and pyright alone"
 	@echo "make format   put the code into ruff's form"
+	@echo "make bench    measure the speed of loading; half an hour and 15 GB of disk"
 	@echo "make clean    remove .venv, caches and the demo; rows of real trips stay"
 
 demo: $(INSTALLED)
 	@.venv/bin/taxi-platform demo
+
+demo-gcp: $(INSTALLED_EMULATORS)
+	@.venv/bin/taxi-platform demo-gcp
 
 dev: $(INSTALLED)
 	@.venv/bin/taxi-platform dev $(OPTIONS)
@@ -42,6 +49,10 @@ format: $(INSTALLED_FOR_TESTS)
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
+# GROUPS='first again' measures only those.
+bench: $(INSTALLED_FOR_BENCH)
+	@.venv/bin/python -m benchmarks $(GROUPS)
+
 clean:
 	@if [ -x .venv/bin/taxi-platform ]; then .venv/bin/taxi-platform clean; fi
 	rm -rf .venv .pytest_cache .ruff_cache build *.egg-info
@@ -64,7 +75,18 @@ $(INSTALLED): .venv/bin/python pyproject.toml constraints.txt
 	@$(PIP) --editable .
 	@touch $@
 
+$(INSTALLED_EMULATORS): .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing the platform and the emulators in .venv; this takes a minute or two, once."
+	@$(PIP) --editable '.[emulators]'
+	@touch $@ $(INSTALLED)
+
 $(INSTALLED_FOR_TESTS): .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing the platform and what its tests need in .venv; this takes a few minutes, once."
 	@$(PIP) --editable '.[dev,emulators]'
-	@touch $@ $(INSTALLED)
+	@touch $@ $(INSTALLED) $(INSTALLED_EMULATORS)
+
+# Without the constraints: they do not name what the bench extra brings.
+$(INSTALLED_FOR_BENCH): $(INSTALLED)
+	@echo "Installing what the benchmarks compare with; this takes a minute."
+	@.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@

@@ -76,10 +76,5 @@ def legs(postgres: Postgres, gcs: GoogleStorage, bigquery: GoogleBigQuery) -> li
     found = [Leg("postgres", POSTGRES, lambda colour: loaded_in_postgres(postgres, colour))]
     settings = Settings()
     if (bigquery.project or settings.gcp_project) and (gcs.bucket or settings.gcp_bucket):
-        found.append(Leg("gcp", GCP, lambda colour: _in_bigquery(bigquery, colour)))
+        found.append(Leg("gcp", GCP, lambda colour: loaded_in_bigquery(bigquery, colour)))
     return found
-
-
-def _in_bigquery(bigquery: GoogleBigQuery, colour: Colour) -> Mapping[TripMonth, Load]:
-    with bigquery.warehouse(f"looked what is loaded of {colour.name}") as warehouse:
-        return loaded_in_bigquery(warehouse, colour)

@@ -4,6 +4,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -12,6 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from taxi_platform.emulators.servers import Emulators, running
 from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
 from taxi_platform_tests.support import http_mirror, postgres15
 from taxi_platform_tests.support.http_mirror import HttpMirror
@@ -58,6 +60,15 @@ def postgres15_url(postgres15_server: str) -> Iterator[str]:
 def each_postgres_url(request: pytest.FixtureRequest) -> str:
     """One after the other: an empty database in the embedded PostgreSQL 18 and one in a PostgreSQL 15."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
+    """A bucket's and BigQuery's emulator, running."""
+    if find_spec("bqemulator") is None:
+        pytest.skip("the emulators are not installed: pip install '.[emulators]'")
+    with running(tmp_path_factory.mktemp("emulators")) as addresses:
+        yield addresses
 
 
 class ServeFolder(Protocol):

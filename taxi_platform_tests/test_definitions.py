@@ -12,7 +12,7 @@ from taxi_platform.definitions import build_defs, defs
 from taxi_platform.partitions import trip_partitions
 from taxi_platform.resources.mirror import Mirror
 
-SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+SPECS = {spec.key.to_user_string(): spec for spec in sorted(defs.resolve_all_asset_specs(), key=lambda spec: spec.key)}
 PACKAGE = Path(taxi_platform.__file__).parent
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")

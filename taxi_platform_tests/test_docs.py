@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from taxi_platform.definitions import defs
+from taxi_platform.emulators.servers import Emulators
 from taxi_platform.partitions import TripMonth
 from taxi_platform.sample_data import write_sample
 from taxi_platform.sample_products import write_sample_products
@@ -121,8 +122,11 @@ def commands() -> list[str]:
     return [each.replace("\\|", "|") for row in FLOWS for each in re.findall(r"`(dagster .+?)`", row["command"])]
 
 
-def test_the_commands_of_the_flows_succeed_one_after_the_other(tmp_path: Path, postgres_url: str) -> None:
-    write_sample(tmp_path / "mirror", TripMonth.from_key("yellow|2019-01"), rows=100)
+def test_the_commands_of_the_flows_succeed_one_after_the_other(
+    tmp_path: Path, postgres_url: str, emulators: Emulators
+) -> None:
+    for key in ("yellow|2019-01", "green|2020-04"):
+        write_sample(tmp_path / "mirror", TripMonth.from_key(key), rows=100)
     counts = Answer({"pull_count": 1, "stargazers_count": 1})
     with api_server(lambda _: counts) as api:
         settings = {
@@ -133,6 +137,10 @@ def test_the_commands_of_the_flows_succeed_one_after_the_other(tmp_path: Path, p
             "TAXI_GITHUB_API_URL": api.url,
             "TAXI_POSTGRES_URL": postgres_url,
             "TAXI_ALERT_WEBHOOK": "",
+            "GCP_PROJECT_ID": "test-project",
+            "GCP_BUCKET_NAME": "from-kestra",
+            "GCP_DATASET": "from_kestra",
+            **emulators.environment,
         }
         for command in commands():
             line = [sys.executable, "-m", *shlex.split(command)]
@@ -140,6 +148,6 @@ def test_the_commands_of_the_flows_succeed_one_after_the_other(tmp_path: Path, p
                 line, cwd=tmp_path, env={**os.environ, **settings}, capture_output=True, text=True, check=False
             )
             assert done.returncode == 0, f"{command}\n{done.stderr}"
-    assert len(commands()) == 5
+    assert len(commands()) == 7
     made = {path.relative_to(tmp_path / "home").as_posix() for path in (tmp_path / "home").rglob("*.*")}
     assert {"products.duckdb", "products/products.json", "raw/yellow/yellow_tripdata_2019-01.csv.gz"} <= made

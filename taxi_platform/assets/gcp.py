@@ -131,7 +131,6 @@ def bigquery_monthly(bigquery_external: ExternalTable) -> dg.MaterializeResult[E
     code_version="1",
     partitions_def=trip_partitions,
     retry_policy=_RETRIES,
-    pool="bigquery_merge",
     io_manager_key="bigquery_merged_tables",
     metadata={"dagster/table_name": "<dataset>.<colour>_tripdata", "dagster/column_schema": _TABLE_SCHEMA},
 )

@@ -25,7 +25,6 @@ _SCHEMA = postgres_schema([UNIQUE_ROW_ID, FILENAME, *union_columns()])
     code_version="1",
     partitions_def=trip_partitions,
     retry_policy=_RETRIES,
-    pool="postgres",
     io_manager_key="postgres_staging_tables",
     metadata={
         "dagster/table_name": "trip_months.<colour>_tripdata_<YYYY>_<MM>_staging",
@@ -47,7 +46,6 @@ def postgres_staging(raw_csv: RawFile) -> dg.MaterializeResult[RawFile]:
     code_version="1",
     partitions_def=trip_partitions,
     retry_policy=_RETRIES,
-    pool="postgres",
     io_manager_key="postgres_trip_tables",
     metadata={"dagster/table_name": "public.<colour>_tripdata", "dagster/column_schema": _SCHEMA},
 )

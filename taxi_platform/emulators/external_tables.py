@@ -28,8 +28,8 @@ class ExternalTables(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, emulator_port: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, emulator_port: int, host: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__((host, port), _Handler)
         self.emulator_port = emulator_port
         self.configurations: dict[str, Any] = {}
         """`externalDataConfiguration` of each external table, by the table's path."""
@@ -145,4 +145,4 @@ def _literal(name: str, parameterType: dict[str, Any], parameterValue: dict[str,
         element = parameterType["arrayType"]
         items = [_literal(name, element, each) for each in parameterValue.get("arrayValues", [])]
         return f"CAST([{', '.join(items)}] AS ARRAY<{element['type']}>)"
-    return f"CAST({json.dumps(value)} AS {kind})"
+    return f"CAST({json.dumps(value, ensure_ascii=False)} AS {kind})"

@@ -49,8 +49,13 @@ class Emulators:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Emulators]:
-    """Both emulators, while the block runs. Logs, objects and DuckDB's extension are kept in `folder`."""
+def running(
+    folder: Path, host: str = "127.0.0.1", storage_port: int | None = None, bigquery_port: int | None = None
+) -> Iterator[Emulators]:
+    """Both emulators, while the block runs, on free ports unless told. The addresses are those on this machine.
+
+    Logs, objects and DuckDB's extension are kept in `folder`.
+    """
     missing = [name for name in ("bqemulator", "gcp_storage_emulator", "duckdb_extensions") if find_spec(name) is None]
     if missing:
         raise BadSetting(
@@ -61,11 +66,11 @@ def running(folder: Path) -> Iterator[Emulators]:
     for each in (objects, home):
         each.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        storage, bigquery, grpc = free_port(), free_port(), free_port()
+        storage, bigquery, grpc = storage_port or free_port(), free_port(), free_port()
         stack.enter_context(
             _process(
                 folder / "storage.log",
-                ["gcp_storage_emulator", "-d", str(objects), "start", "--host", "127.0.0.1", "--port", f"{storage}"],
+                ["gcp_storage_emulator", "-d", str(objects), "start", "--host", host, "--port", f"{storage}"],
                 f"http://127.0.0.1:{storage}/storage/v1/b?project=p",
                 {},
             )
@@ -84,7 +89,7 @@ def running(folder: Path) -> Iterator[Emulators]:
                 },
             )
         )
-        layer = ExternalTables(bigquery)
+        layer = ExternalTables(bigquery, host, bigquery_port or 0)
         stack.callback(layer.stop)
         yield Emulators(f"http://127.0.0.1:{storage}", layer.url)
 

@@ -7,6 +7,7 @@
     loads.py       `taxi_loads`, the record of what is in the merged tables
     monthly.py     a month's external table, and the typed table made from it
     merge.py       that table's rows into their place in `<colour>_tripdata`
+    loaded.py      which months are there
 
 Plain functions on Google's clients; Dagster meets them in `io_managers.gcs` and `io_managers.bigquery`.
 """

@@ -15,8 +15,8 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from taxi_platform.errors import BadSetting, GoogleRefused, GoogleUnavailable, MissingRight
 
-LOOK_SECONDS = 15
-"""For the answer to a request that looks at something or names it."""
+LOOK_SECONDS = 30
+"""For the answer to a request that looks at something."""
 
 ANSWER_SECONDS = 60
 """For the answer to a request that sends something or runs a statement."""
@@ -60,17 +60,18 @@ def is_transient(error: Exception) -> bool:
 
 
 def patience(seconds: float) -> Retry:
-    """How one call is retried: transient answers with backoff and jitter for so long, connections a few times."""
+    """How one call is retried: transient and late answers with backoff and jitter for so long, connections that fail
+    a few times, and those that nobody answers not at all."""
     connections = 0
 
     def again(error: Exception) -> bool:
         nonlocal connections
-        if isinstance(error, _CONNECTION):
+        if isinstance(error, requests.ConnectTimeout):
+            return False
+        if isinstance(error, _CONNECTION) and not isinstance(error, requests.ReadTimeout):
             connections += 1
-            if isinstance(error, requests.ConnectTimeout):
-                return False
             return connections < CONNECTION_ATTEMPTS
-        return is_transient(error)
+        return is_transient(error) or isinstance(error, requests.ReadTimeout)
 
     return Retry(predicate=again, initial=0.5, multiplier=2, maximum=20, timeout=seconds)
 
@@ -91,7 +92,7 @@ def told_plainly(doing: str, *, endpoint: str, rights: str) -> Iterator[None]:
             "A rerun does not help. Set GCP_CREDS to a valid service account's JSON or to its path, or run "
             "`gcloud auth application-default login`.",
         ) from None
-    except (*_CONNECTION, DataCorruption) as error:
+    except (*_CONNECTION, TimeoutError, DataCorruption) as error:
         raise GoogleUnavailable(
             f"{endpoint} does not answer or broke off while it {doing}: {type(error).__name__}.",
             "A rerun may help. Is there a network, and is the address right? STORAGE_EMULATOR_HOST and "

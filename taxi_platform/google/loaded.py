@@ -1,22 +1,18 @@
-"""Which months BigQuery holds, as it says itself. Asking makes nothing.
+"""Which months BigQuery holds, as its own records say: what schedules, sensor, backfills and freshness ask."""
 
-Not here: how a month gets there (`merge`), and what the record is (`loads`).
-"""
-
-from taxi_platform.google import loads
 from taxi_platform.google.loads import Load
-from taxi_platform.google.merge import mark_of, merged_name
-from taxi_platform.google.warehouse import Warehouse
+from taxi_platform.google.merge import loaded
 from taxi_platform.partitions import TripMonth
+from taxi_platform.resources.gcp import GoogleBigQuery
 from taxi_platform.trips import Colour
 
 
-def loaded_months(warehouse: Warehouse, colour: Colour) -> dict[TripMonth, Load]:
-    """The record of each loaded month of a colour; empty where the merged table or the records are not there."""
-    mark = mark_of(warehouse.table(warehouse.name(merged_name(colour))), colour)
-    if mark is None or warehouse.table(warehouse.name(loads.TABLE)) is None:
-        return {}
-    found = {
-        TripMonth.from_file(colour, name): load for name, load in loads.read(warehouse, colour, mark).files.items()
-    }
-    return {month: load for month, load in found.items() if month is not None}
+def loaded_months(bigquery: GoogleBigQuery, colour: Colour) -> dict[TripMonth, Load]:
+    """The loaded months of a colour; empty where there is no table or no dataset yet. Makes nothing.
+
+    Raises GoogleUnavailable when BigQuery does not answer.
+    """
+    with bigquery.warehouse(f"asked which {colour.name} months are loaded") as warehouse:
+        found = loaded(warehouse, colour)
+    months = {TripMonth.from_file(colour, filename): load for filename, load in found.items()}
+    return {month: load for month, load in months.items() if month is not None}

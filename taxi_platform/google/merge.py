@@ -61,6 +61,8 @@ class Merged:
     """Of this file, counted in the table afterwards."""
     rows_of_colour: int
     """Of all files, as recorded."""
+    let_go: tuple[str, ...] = ()
+    """Files that lack rows which the replaced version kept: they take them in when they are run again."""
 
 
 class _OvertakenError(Exception):
@@ -126,7 +128,7 @@ def _merge_once(warehouse: Warehouse, month: TripMonth, mark: str) -> Merged:
         raise _OvertakenError
     record = after.files[month.filename]
     in_table = rows_held(warehouse, month, days, undated=undated)
-    return Merged(record, True, old, held, in_table, _total(after))
+    return Merged(record, True, old, held, in_table, _total(after), _let_go(after, record))
 
 
 def _look(warehouse: Warehouse, month: TripMonth, mark: str) -> _Looked:
@@ -190,8 +192,23 @@ def _exchange(warehouse: Warehouse, looked: _Looked, on_these_days: Sql) -> None
     )
 
 
+def _let_go(after: Loads, record: Load) -> tuple[str, ...]:
+    name = record.filename
+    return tuple(
+        sorted(each for each, load in after.files.items() if load.keepers.get(name) not in (None, record.sha256))
+    )
+
+
 def _total(records: Loads) -> int:
     return sum(load.rows_in_table for load in records.files.values())
+
+
+def loaded(warehouse: Warehouse, colour: Colour) -> dict[str, Load]:
+    """What is loaded of a colour, by file name, as BigQuery itself says; makes nothing."""
+    mark = _mark_of(warehouse.table(warehouse.name(merged_name(colour))), colour)
+    if mark is None or warehouse.table(warehouse.name(loads.TABLE)) is None:
+        return {}
+    return loads.read(warehouse, colour, mark).files
 
 
 def ensure_merged(warehouse: Warehouse, colour: Colour) -> str:
@@ -208,7 +225,7 @@ def ensure_merged(warehouse: Warehouse, colour: Colour) -> str:
         table.labels = {MARK_LABEL: uuid.uuid4().hex, "colour": colour.name}
         warehouse.create(table)
         there = warehouse.table(name)
-    mark = mark_of(there, colour)
+    mark = _mark_of(there, colour)
     if mark is None:
         raise ForeignTable(
             f"{name} is there, and it is not ours or has other columns than ours. Nothing was changed.",
@@ -234,7 +251,7 @@ def _begin(warehouse: Warehouse, colour: Colour, mark: str) -> None:
     loads.begin(warehouse, colour, mark)
 
 
-def mark_of(table: bigquery.Table | None, colour: Colour) -> str | None:
+def _mark_of(table: bigquery.Table | None, colour: Colour) -> str | None:
     """The mark of a table that is ours: labelled, partitioned by day of pickup, with the registry's columns."""
     if table is None:
         return None

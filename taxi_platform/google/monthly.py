@@ -142,7 +142,7 @@ def find_monthly_or_raise(warehouse: Warehouse, month: TripMonth) -> MonthlyTabl
         raise NotStaged(
             f"{warehouse.name(monthly_name(month))} is not there, or was not finished.",
             "A rerun of this asset alone does not help: materialize it with what it is made from, "
-            f"--select '+bigquery_tripdata' --partition '{month}'.",
+            f"--select '+key:bigquery_tripdata' --partition '{month}'.",
         )
     return there
 

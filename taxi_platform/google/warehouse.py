@@ -3,7 +3,8 @@
 Not here: what the statements say, and how the client gets its credentials (`resources.gcp`).
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -89,8 +90,7 @@ class Warehouse:
         job = self.client.query(
             statement, job_config=config, retry=patience(self.patience_seconds), job_retry=None, timeout=ANSWER_SECONDS
         )
-        rows = job.result(retry=patience(self.patience_seconds), job_retry=None, timeout=JOB_SECONDS)
-        found = [dict(row) for row in rows]
+        found = [dict(row) for row in self._wait(job)]
         self.work += Work(
             (job.job_id or "",),
             job.total_bytes_processed or 0,
@@ -98,6 +98,17 @@ class Warehouse:
             (job.num_dml_affected_rows or 0) + self._affected_by_children(job),
         )
         return found
+
+    def _wait(self, job: bigquery.QueryJob) -> Iterable[Mapping[str, Any]]:
+        """The job's rows, when it has ended."""
+        end = time.monotonic() + JOB_SECONDS
+        while True:
+            try:
+                return job.result(retry=patience(self.patience_seconds), job_retry=None, timeout=ANSWER_SECONDS)
+            except TimeoutError as error:
+                # Also raised while a job goes on; with a cause where BigQuery itself is silent.
+                if error.__cause__ is not None or time.monotonic() > end:
+                    raise
 
     def _affected_by_children(self, job: bigquery.QueryJob) -> int:
         """A script's own statistics do not count rows; those of its statements do."""
@@ -115,16 +126,16 @@ class Warehouse:
 
     def create(self, table: bigquery.Table) -> None:
         """Makes a table; leaves one of that name alone."""
-        self.client.create_table(table, exists_ok=True, retry=patience(self.patience_seconds), timeout=LOOK_SECONDS)
+        self.client.create_table(table, exists_ok=True, retry=patience(self.patience_seconds), timeout=ANSWER_SECONDS)
 
     def describe(self, table: bigquery.Table, fields: Sequence[str]) -> bigquery.Table:
         """Writes these properties of a table, unless somebody changed it since it was looked at."""
-        return self.client.update_table(table, fields, retry=patience(self.patience_seconds), timeout=LOOK_SECONDS)
+        return self.client.update_table(table, fields, retry=patience(self.patience_seconds), timeout=ANSWER_SECONDS)
 
     def drop(self, name: TableName) -> None:
         """Drops a table, if it is there."""
         self.client.delete_table(
-            str(name), not_found_ok=True, retry=patience(self.patience_seconds), timeout=LOOK_SECONDS
+            str(name), not_found_ok=True, retry=patience(self.patience_seconds), timeout=ANSWER_SECONDS
         )
 
     def console_url(self, name: TableName) -> str:

@@ -10,10 +10,9 @@ import dagster as dg
 
 from taxi_platform.column_schema import schema_of
 from taxi_platform.errors import NotStaged
-from taxi_platform.google import loads
 from taxi_platform.google.lake import LakeObject
 from taxi_platform.google.loads import Load
-from taxi_platform.google.merge import ensure_merged, merge
+from taxi_platform.google.merge import loaded, merge
 from taxi_platform.google.monthly import (
     ExternalTable,
     MonthlyTable,
@@ -109,6 +108,7 @@ class MonthlyTables(dg.ConfigurableIOManager):
                 "dagster/table_name": str(name),
                 "dagster/partition_row_count": found.rows,
                 "made": made,
+                "rows_per_second": round(found.rows / seconds),
                 "preview": _table(month.colour, rows),
                 **_common(warehouse, month.colour, found.sha256, seconds),
                 "console": dg.MetadataValue.url(warehouse.console_url(name)),
@@ -140,6 +140,11 @@ class MergedTables(dg.ConfigurableIOManager):
             f"+ {record.rows_kept_elsewhere:,} kept by other files; "
             + (f"put in place in {seconds:.1f} s" if merged.changed else "unchanged, nothing to do")
         )
+        if merged.let_go:
+            context.log.warning(
+                f"The older version of {month.filename} kept rows that these files have too, and that may be missing "
+                f"now; run their partitions again: {', '.join(merged.let_go)}"
+            )
         context.add_output_metadata(
             {
                 "dagster/table_name": str(name),
@@ -152,8 +157,10 @@ class MergedTables(dg.ConfigurableIOManager):
                 "rows_replaced": merged.rows_replaced,
                 "pickups_outside_month": record.strays,
                 "changed": merged.changed,
+                "to_be_run_again": ", ".join(merged.let_go) or "none",
                 "replaced_sha256": merged.replaced.sha256 if merged.replaced else "none",
                 "loaded_at": record.loaded_at.isoformat(timespec="seconds"),
+                "rows_per_second": round(record.rows / seconds),
                 "preview": _table(month.colour, rows),
                 **_common(warehouse, month.colour, record.sha256, seconds),
                 "console": dg.MetadataValue.url(warehouse.console_url(name)),
@@ -163,9 +170,7 @@ class MergedTables(dg.ConfigurableIOManager):
     def load_input(self, context: dg.InputContext) -> MergedMonth:
         month = TripMonth.from_key(context.asset_partition_key)
         with self.bigquery.warehouse(f"looked for {month}") as warehouse:
-            loads.ensure(warehouse)
-            mark = ensure_merged(warehouse, month.colour)
-            record = loads.read(warehouse, month.colour, mark).files.get(month.filename)
+            record = loaded(warehouse, month.colour).get(month.filename)
         if record is None:
             raise _not_there(f"{warehouse.name(merged_name(month.colour))} does not hold {month}.", month)
         return MergedMonth(month, record)
@@ -180,7 +185,7 @@ def _not_there(what: str, month: TripMonth) -> NotStaged:
     return NotStaged(
         what,
         "A rerun of this asset alone does not help: materialize it with what it is made from, "
-        f"--select '+bigquery_tripdata' --partition '{month}'.",
+        f"--select '+key:bigquery_tripdata' --partition '{month}'.",
     )
 
 

@@ -49,6 +49,6 @@ class LakeObjects(dg.ConfigurableIOManager):
             raise NotStaged(
                 f"{object_uri(self.gcs.bucket_name, month)} is not there, or was not put there by gcs_csv.",
                 "A rerun of this asset alone does not help: materialize it with what it is made from, "
-                f"--select '+bigquery_tripdata' --partition '{month}'.",
+                f"--select '+key:bigquery_tripdata' --partition '{month}'.",
             )
         return found

@@ -195,10 +195,13 @@ def _look_up_again(
 
 def _drop_rows_kept(connection: psycopg.Connection, staging: _Staged) -> Counter[str]:
     """Takes the rows that other files have out of the staged month; how many, by that file's name."""
-    candidates = connection.execute("select count(*) from pg_temp.rows_kept").fetchone()
+    counted = connection.execute("select count(*) from pg_temp.rows_kept").fetchone()
+    candidates = counted[0] if counted else 0
+    if not candidates:
+        return Counter()
     at_these_pickups = sql.SQL("true")
     with connection.transaction():
-        if candidates and candidates[0] <= FEW:
+        if candidates <= FEW:
             connection.execute("set local enable_seqscan = off")
             at_these_pickups = sql.SQL(
                 "(staged.{at} = any(array(select pickup from pg_temp.rows_kept)) or staged.{at} is null)"

@@ -5,6 +5,7 @@ live in a schema of their own, so that a list of the tables in `public` stays sh
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import psycopg
 from psycopg import sql
@@ -60,19 +61,34 @@ def definition(column: Column) -> sql.Composed:
     return sql.SQL("{} {}").format(name_of(column), sql.SQL(column.kind.postgres))
 
 
-def row_id_expression(colour: Colour) -> sql.Composed:
+def row_id_expression(month: TripMonth) -> sql.Composed:
     """The MD5 that makes a unique_row_id, in a form that a generated column may have."""
     parts = []
-    for column in colour.row_id_columns:
+    for column in month.colour.row_id_columns:
         match column.kind:
             case Kind.TEXT:
                 text = sql.SQL("{}").format(name_of(column))
             case Kind.TIME:
-                text = sql.SQL("{}({})").format(TIME_TEXT, name_of(column))
+                text = _time_text(month, column)
             case _:
                 text = sql.SQL("{}::text").format(name_of(column))
         parts.append(sql.SQL("coalesce({}, '')").format(text))
     return sql.SQL("md5({})").format(sql.SQL(" || ").join(parts))
+
+
+def _time_text(month: TripMonth, column: Column) -> sql.Composed:
+    """A time's text form. `timestamp::text` depends on DateStyle, so a generated column may not have it.
+
+    `time::text` depends on nothing, and the month's days stand here as text. Only a time outside the month needs the
+    function, which costs the server more.
+    """
+    days = [month.start + timedelta(days=day) for day in range((month.end - month.start).days + 1)]
+    return sql.SQL("coalesce({days}[{at}::date - {before}] || {at}::time::text, {function}({at}))").format(
+        days=sql.SQL("({}::text[])").format(sql.Literal([f"{day:%Y-%m-%d} " for day in days])),
+        at=name_of(column),
+        before=sql.SQL("{}::date").format(sql.Literal(f"{month.start - timedelta(days=1):%Y-%m-%d}")),
+        function=TIME_TEXT,
+    )
 
 
 def is_stray(month: TripMonth | None, pickup: Column) -> sql.Composable:
@@ -117,8 +133,11 @@ def attached(connection: psycopg.Connection, colour: Colour) -> dict[str, Partit
     """The partitions of a colour's table by file name; empty when there is no table."""
     query = statement("partitions").format()
     with connection.cursor(row_factory=class_row(Partition)) as cursor:
-        rows = cursor.execute(query, {"parent": parent_name(colour)})
-        return {partition.filename: partition for partition in rows}
+        found = cursor.execute(query, {"parent": parent_name(colour)}).fetchall()
+    if not all(partition.bound for partition in found):
+        # One was exchanged while the catalog was read: the server has no text for the bound of a table that is gone.
+        return attached(connection, colour)
+    return {partition.filename: partition for partition in found}
 
 
 def ensure_tables(connection: psycopg.Connection, colour: Colour) -> None:

@@ -72,10 +72,6 @@ class GoogleStorage(GCSResource):
         """The emulator's address, or None for Google itself."""
         return _url(self.endpoint or Settings().storage_emulator)
 
-    def get_object_to_set_on_execution_context(self) -> Self:
-        """Schedules and sensors too are handed the resource, and no client is made before it is needed."""
-        return self
-
     def get_client(self) -> storage.Client:
         project = _project(self.project)
         return storage.Client(
@@ -83,6 +79,10 @@ class GoogleStorage(GCSResource):
             credentials=find_credentials(anonymous=self.endpoint_url is not None),
             client_options=ClientOptions(api_endpoint=self.endpoint_url) if self.endpoint_url else None,
         )
+
+    def get_object_to_set_on_execution_context(self) -> Self:
+        """Itself: dagster-gcp's would make a client, and fail, before a step or a schedule can say what is wrong."""
+        return self
 
     @contextmanager
     def lake(self, doing: str) -> Iterator[storage.Bucket]:
@@ -147,10 +147,6 @@ class GoogleBigQuery(BigQueryResource):
         """The emulator's address, or None for Google itself."""
         return _url(self.endpoint or Settings().bigquery_emulator)
 
-    def get_object_to_set_on_execution_context(self) -> Self:
-        """Schedules and sensors too are handed the resource, and no client is made before it is needed."""
-        return self
-
     @contextmanager
     def get_client(self) -> Iterator[bigquery.Client]:
         if self.gcp_credentials:
@@ -168,6 +164,10 @@ class GoogleBigQuery(BigQueryResource):
             yield client
         finally:
             client.close()
+
+    def get_object_to_set_on_execution_context(self) -> "GoogleBigQuery":
+        """Itself, as for storage."""
+        return self
 
     @contextmanager
     def warehouse(self, doing: str) -> Iterator[Warehouse]:

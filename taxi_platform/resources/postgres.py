@@ -70,8 +70,8 @@ class Postgres(dg.ConfigurableResource):
         except psycopg.errors.InsufficientPrivilege as error:
             raise MissingRight(
                 f"Postgres: {error.diag.message_primary}",
-                "A rerun does not help: the platform's user needs CREATE on the database and on schema public, "
-                "and must own the tables it loads.",
+                "A rerun does not help: the platform's user needs CREATE and TEMPORARY on the database and CREATE on "
+                "schema public, and must own the tables it loads. deploy/postgres/trips.sql makes such a user.",
             ) from error
         except psycopg.OperationalError as error:
             raise DatabaseUnavailable(

@@ -1,15 +1,14 @@
-"""The emulators, started once; each test has a bucket and a dataset of its own in them."""
+"""Each test has a bucket and a dataset of its own in the emulators."""
 
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from google.cloud import storage
 
-from taxi_platform.emulators.servers import Emulators, running
+from taxi_platform.emulators.servers import Emulators
 from taxi_platform.google.lake import put
 from taxi_platform.google.merge import Merged, merge
 from taxi_platform.google.monthly import find_external, make, point_at
@@ -24,14 +23,6 @@ from taxi_platform_tests.support.unreliable_google import UnreliableGoogle, in_f
 Load = Callable[[RawFile], Merged]
 Query = Callable[..., list[tuple]]
 Write = Callable[..., RawFile]
-
-
-@pytest.fixture(scope="session")
-def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
-    if find_spec("bqemulator") is None:
-        pytest.skip("the emulators are not installed: pip install '.[emulators]'")
-    with running(tmp_path_factory.mktemp("emulators")) as addresses:
-        yield addresses
 
 
 @pytest.fixture(autouse=True)

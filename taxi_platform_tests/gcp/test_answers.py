@@ -1,13 +1,16 @@
 """Google's answers: what passes is waited out, the rest is told at once; and no request waits for ever."""
 
+import threading
 import time
 from collections.abc import Callable
 
 import pytest
 import requests
+from google.api_core.exceptions import BadRequest
 from google.cloud import storage
 
 from taxi_platform.errors import GoogleRefused, GoogleUnavailable, MissingRight
+from taxi_platform.google import warehouse as module
 from taxi_platform.google.answers import patience
 from taxi_platform.google.tables import Sql
 from taxi_platform.google.warehouse import Warehouse
@@ -123,7 +126,7 @@ def test_every_request_has_a_timeout(
     bigquery.ensure_dataset()
     load(write(APRIL, [trip(APRIL)]))
     assert len(asked) > 20
-    assert [request for request, timeout in asked if not isinstance(timeout, (int, float)) or timeout > 1800] == []
+    assert [request for request, timeout in asked if not isinstance(timeout, (int, float)) or timeout > 120] == []
 
 
 def test_work_that_is_broken_off_is_told(gcs: GoogleStorage, bucket: storage.Bucket) -> None:
@@ -132,3 +135,49 @@ def test_work_that_is_broken_off_is_told(gcs: GoogleStorage, bucket: storage.Buc
 
     with pytest.raises(GoogleUnavailable, match="broke off while it tested"), gcs.lake("tested"):
         broken()
+
+
+RUNNING: Answer = (200, {**failed_job("", "")[1], "status": {"state": "RUNNING"}})
+NOT_COMPLETE: Answer = (200, {"jobComplete": False, "jobReference": RUNNING[1]["jobReference"]})
+
+
+def test_a_bigquery_that_falls_silent_is_told(
+    bigquery: GoogleBigQuery, bigquery_front: UnreliableGoogle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bigquery.ensure_dataset()
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.2)
+    end_of_test = threading.Event()
+
+    def accept_and_be_silent(asked: Asked) -> Answer | None:
+        if makes_a_job(asked):
+            return RUNNING
+        end_of_test.wait(60)
+        return None
+
+    bigquery_front.rules.append(accept_and_be_silent)
+    try:
+        with (
+            pytest.raises(GoogleUnavailable, match="could not answer while it tested"),
+            bigquery.model_copy(update={"patience": 1}).warehouse("tested") as warehouse,
+        ):
+            warehouse.run(Sql("SELECT 7"), {})
+    finally:
+        end_of_test.set()
+
+
+def test_a_job_may_take_longer_than_one_answer(
+    warehouse: Warehouse, bigquery_front: UnreliableGoogle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.1)
+    end = time.monotonic() + 1
+
+    def long_job(asked: Asked) -> Answer | None:
+        if "/queries/" in asked.path:
+            return NOT_COMPLETE
+        if time.monotonic() < end:
+            return RUNNING
+        return failed_job("invalidQuery", "this is the end")
+
+    bigquery_front.rules.append(long_job)
+    with pytest.raises(BadRequest, match="this is the end"):
+        warehouse.run(Sql("SELECT 7"), {})

@@ -126,17 +126,12 @@ def test_columns_have_descriptions_and_a_source(
     assert isinstance(schema, dg.TableSchema)
     assert isinstance(lineage, dg.TableColumnLineage)
     assert [column.name for column in schema.columns if not column.description] == []
-    assert [column.name for column in schema.columns] == list(lineage.deps_by_column)[-2:] + [
-        column.name for column in GREEN.colour.columns
-    ]
-    sources = [dep.column_name for dep in lineage.deps_by_column[UNIQUE_ROW_ID.name]]
-    assert sources == [
-        "VendorID",
-        "lpep_pickup_datetime",
-        "lpep_dropoff_datetime",
-        "PULocationID",
-        "DOLocationID",
-    ]
+    names = [UNIQUE_ROW_ID.name, FILENAME.name, *[column.name for column in GREEN.colour.columns]]
+    assert [column.name for column in schema.columns] == names
+    assert lineage.deps_by_column.keys() == set(names)
+    sources = {dep.column_name for dep in lineage.deps_by_column[UNIQUE_ROW_ID.name]}
+    pickup, dropoff = "lpep_pickup_datetime", "lpep_dropoff_datetime"
+    assert sources == {"VendorID", pickup, dropoff, "PULocationID", "DOLocationID"}
     assert lineage.deps_by_column[FILENAME.name] == []
 
 
@@ -194,7 +189,7 @@ def test_an_asset_before_its_turn_says_what_to_run(
     platform.run(instance, GREEN, *SETUP)
     step, said = failure(platform.run(instance, GREEN, asset, fails=True))
     assert step == asset
-    assert "--select '+bigquery_tripdata' --partition 'green|2020-04'" in said
+    assert "--select '+key:bigquery_tripdata' --partition 'green|2020-04'" in said
 
 
 def test_what_is_wrong_with_the_dataset_is_said_before_anything_is_sent(
@@ -214,6 +209,17 @@ def test_what_is_wrong_with_the_dataset_is_said_before_anything_is_sent(
         event for event in instance.all_logs(instance.get_runs()[0].run_id) if "RETRY" in str(event.dagster_event_type)
     ]
     assert retries == [], "the same run would fail again"
+
+
+def test_without_any_setting_the_first_step_says_what_to_set(
+    instance: dg.DagsterInstance, mirror: HttpMirror, tmp_path: Path
+) -> None:
+    publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
+    platform = Platform(mirror, GoogleStorage(), GoogleBigQuery(), tmp_path / "raw")
+    step, said = failure(platform.run(instance, GREEN, "gcs_bucket", fails=True))
+    assert (step, "GCP_BUCKET_NAME is not set." in said) == ("gcs_bucket", True)
+    step, said = failure(platform.run(instance, GREEN, "bigquery_dataset", fails=True))
+    assert (step, "GCP_PROJECT_ID is not set." in said) == ("bigquery_dataset", True)
 
 
 def test_rows_that_are_gone_fail_the_check(

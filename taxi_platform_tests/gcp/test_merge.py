@@ -13,9 +13,8 @@ from datetime import date
 import pytest
 
 from taxi_platform.errors import ForeignTable, NotStaged, TableBusy
-from taxi_platform.google import loads
 from taxi_platform.google.loaded import loaded_months
-from taxi_platform.google.merge import Merged, ensure_merged, merge
+from taxi_platform.google.merge import Merged, loaded, merge
 from taxi_platform.google.monthly import find_monthly
 from taxi_platform.google.tables import Sql
 from taxi_platform.google.warehouse import Warehouse
@@ -153,7 +152,7 @@ def test_the_record_says_what_is_loaded(load: Load, write: Write, warehouse: War
         ],
     )
     load(file)
-    record = loads.read(warehouse, GREEN, ensure_merged(warehouse, GREEN)).files[APRIL.filename]
+    record = loaded(warehouse, GREEN)[APRIL.filename]
     assert (record.sha256, record.rows, record.strays, record.undated) == (file.sha256, 3, 2, True)
     assert record.days == (date(2020, 3, 31), date(2020, 4, 1))
 
@@ -261,7 +260,19 @@ def test_a_merge_that_fails_leaves_the_older_version(
     with pytest.raises(Exception, match="Access Denied"):
         merge(warehouse, APRIL, patience_seconds=5)
     assert query("SELECT CAST(DATE(lpep_pickup_datetime) AS STRING) FROM {green_tripdata}") == [("2020-04-01",)]
-    assert loads.read(warehouse, GREEN, ensure_merged(warehouse, GREEN)).files[APRIL.filename] == older.record
+    assert loaded(warehouse, GREEN)[APRIL.filename] == older.record
+
+
+def test_asking_what_is_loaded_makes_nothing(warehouse: Warehouse) -> None:
+    assert loaded(warehouse, GREEN) == {}
+    assert list(warehouse.client.list_tables(warehouse.dataset)) == []
+
+
+def test_the_loaded_months_can_be_asked_for(load: Load, write: Write, bigquery: GoogleBigQuery) -> None:
+    assert loaded_months(bigquery, GREEN) == {}, "not even a dataset"
+    merged = load(write(APRIL, [trip(APRIL)]))
+    assert loaded_months(bigquery, GREEN) == {APRIL: merged.record}
+    assert loaded_months(bigquery, YELLOW.colour) == {}
 
 
 def test_a_merge_without_a_monthly_table_says_so(warehouse: Warehouse) -> None:
@@ -331,15 +342,3 @@ def test_statements_are_of_checked_parts(warehouse: Warehouse) -> None:
     with pytest.raises(ValueError, match="not a table's name"):
         _ = warehouse.name("trips`; DROP TABLE x; --").sql
     assert warehouse.run(Sql("SELECT @text AS said"), {}, text="'; DROP TABLE x") == [{"said": "'; DROP TABLE x"}]
-
-
-def test_what_is_loaded_is_told_without_making_anything(bigquery, own, warehouse, load, write):
-    march, april = TripMonth.from_key("green|2020-03"), TripMonth.from_key("green|2020-04")
-    assert loaded_months(warehouse, march.colour) == {}
-    assert list(warehouse.client.list_tables(own)) == []
-
-    for month in (march, april):
-        load(write(month, [trip(month)]))
-    found = loaded_months(warehouse, march.colour)
-    assert {month: record.rows for month, record in found.items()} == {march: 1, april: 1}
-    assert loaded_months(warehouse, TripMonth.from_key("yellow|2020-03").colour) == {}

@@ -183,7 +183,7 @@ def test_a_user_without_rights_is_told_what_to_grant(each_postgres_url: str, wri
     query("create role reader_only login password 'reader'")
     try:
         base = each_postgres_url.partition("@")[2]
-        with pytest.raises(MissingRight, match="CREATE on the database"):
+        with pytest.raises(MissingRight, match="CREATE and TEMPORARY on the database and CREATE on schema public"):
             stage(Postgres(url=f"postgresql://reader_only:reader@{base}"), write(APRIL, [trip(APRIL)]))
     finally:
         query("drop role reader_only")

@@ -1,0 +1,57 @@
+"""Runs the benchmarks on an embedded server of their own and prints one table of ratios.
+
+    python -m benchmarks [group ...]
+
+Everything takes half an hour and 15 GB of disk under the system's folder for temporary files (TMPDIR). With
+TAXI_POSTGRES_URL in the environment another server is measured, in databases that are made and dropped there.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import figures, report
+from benchmarks.figures import Bench, Figure
+from benchmarks.startup import startup
+from benchmarks.work import Files
+from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
+
+GROUPS: dict[str, Callable[[Bench], list[Figure]]] = {
+    "first": figures.first_month,
+    "again": figures.again,
+    "side-by-side": figures.side_by_side,
+    "memory": figures.memory,
+    "startup": startup,
+    "backfill": figures.backfill,
+    "others": figures.others,
+}
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def main(names: list[str]) -> None:
+    unknown = set(names) - set(GROUPS)
+    if unknown:
+        sys.exit(f"no group {', '.join(sorted(unknown))}; there are: {', '.join(GROUPS)}")
+    with tempfile.TemporaryDirectory(prefix="taxi-platform-bench-") as name:
+        folder = Path(name)
+        embedded = None if os.environ.get("TAXI_POSTGRES_URL") else EmbeddedPostgres(folder / "postgres")
+        try:
+            bench = Bench(
+                embedded.start() if embedded else os.environ["TAXI_POSTGRES_URL"], Files(folder / "files"), folder
+            )
+            found = [figure for group in names or GROUPS for figure in GROUPS[group](bench)]
+            print(report.table(found))
+            path = DOCS / "benchmarks.json" if not names else Path("benchmarks.json")
+            report.write_json(path, bench, found)
+            print(f"\nAll seconds: {path}")
+        finally:
+            if embedded:
+                embedded.remove()
+    if not names:
+        report.plot(DOCS / "images" / "benchmark.svg", bench.measured)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

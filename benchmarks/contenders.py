@@ -1,0 +1,122 @@
+"""The other ways of loading a month: what the server can take at all, and what is usual.
+
+Each is the plainest honest form of it, on the same server and settings, from the uncompressed CSV on disk where it
+reads that (the flow's own download and unpacking are not counted). Ours is in `load.py`.
+"""
+
+import os
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pandas as pd
+import psycopg
+from psycopg import sql
+from sqlalchemy import create_engine
+
+from benchmarks.work import Work
+from taxi_platform.postgres.tables import definition, name_of, partition_table, table_columns
+from taxi_platform.trips import FILENAME, UNIQUE_ROW_ID, Colour, Column
+
+_READ = 1 << 20
+
+
+def floor(url: str, work: Work) -> None:
+    """Bare COPY of the CSV into an unlogged table: no ids, no second table, nothing durable."""
+    columns = list(work.month.colour.columns)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_create("create unlogged table floor ({})", columns))
+        _copy(connection, "floor", columns, work.csv)
+
+
+def flow_tables(url: str, colour: Colour) -> None:
+    """The two tables that the flow keeps."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for table in ("flow_tripdata", "flow_staging"):
+            connection.execute(_create(f"create table if not exists {table} ({{}})", table_columns(colour)))
+
+
+def flow(url: str, work: Work) -> None:
+    """As the Kestra flow does it: a staging table, COPY, UPDATE with md5 and filename, MERGE on unique_row_id."""
+    colour = work.month.colour
+    row_id = sql.SQL(" || ").join(
+        sql.SQL("coalesce(cast({} as text), '')").format(name_of(column)) for column in colour.row_id_columns
+    )
+    names = [name_of(column) for column in table_columns(colour)]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("truncate flow_staging")
+        _copy(connection, "flow_staging", list(colour.columns), work.csv)
+        connection.execute(
+            sql.SQL("update flow_staging set unique_row_id = md5({}), filename = {}").format(
+                row_id, sql.Literal(work.month.filename)
+            )
+        )
+        connection.execute(
+            sql.SQL(
+                "merge into flow_tripdata as t using flow_staging as s on t.unique_row_id = s.unique_row_id "
+                "when not matched then insert ({}) values ({})"
+            ).format(sql.SQL(", ").join(names), sql.SQL(", ").join(sql.SQL("s.{}").format(name) for name in names))
+        )
+
+
+def forget_in_flow(url: str, work: Work) -> None:
+    """Takes a month out of the flow's table, so that it can be loaded for the first time again."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("delete from flow_tripdata where filename = %s", [work.month.filename])
+        connection.execute("vacuum flow_tripdata")
+
+
+def forget_ours(url: str, work: Work) -> None:
+    """Takes a month out of our table, so that it can be loaded for the first time again."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop table {}").format(partition_table(work.month)))
+        connection.execute("checkpoint")
+
+
+def pandas(url: str, work: Work) -> None:
+    """The script that learners write first: read_csv in chunks of 100,000 and to_sql."""
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg2://"))
+    times = [column.name for column in work.month.colour.row_id_columns[1:3]]
+    for chunk in pd.read_csv(work.csv, chunksize=100_000, parse_dates=times, low_memory=False):
+        chunk.to_sql("pandas_tripdata", engine, if_exists="append", index=False)
+    engine.dispose()
+
+
+def dlt(url: str, work: Work) -> None:
+    """dlt: a pipeline from the CSV to Postgres that merges on the columns of the row id."""
+    os.environ |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR"}
+    dlt = import_module("dlt")
+    colour = work.month.colour
+    times = [column.name for column in colour.row_id_columns[1:3]]
+
+    # VendorID may be empty, which a key may not be.
+    @dlt.resource(
+        name="dlt_tripdata",
+        write_disposition="merge",
+        primary_key=[column.name for column in colour.row_id_columns[1:]],
+    )
+    def trips() -> Iterator[pd.DataFrame]:
+        yield from pd.read_csv(work.csv, chunksize=100_000, parse_dates=times, low_memory=False)
+
+    pipeline = dlt.pipeline(
+        "bench",
+        destination=dlt.destinations.postgres(url),
+        dataset_name="dlt_bench",
+        pipelines_dir=str(work.folder / "dlt"),
+        dev_mode=True,
+    )
+    pipeline.run(trips(), loader_file_format="csv").raise_on_failed_jobs()
+
+
+def _create(statement: str, columns: list[Column]) -> sql.Composed:
+    return sql.SQL(statement).format(sql.SQL(", ").join(definition(column) for column in columns))  # pyright: ignore[reportArgumentType]
+
+
+def _copy(connection: psycopg.Connection, table: str, columns: list[Column], path: Path) -> None:
+    assert not {UNIQUE_ROW_ID, FILENAME} & set(columns)
+    command = sql.SQL("copy {} ({}) from stdin with (format csv, header)").format(
+        sql.Identifier(table), sql.SQL(", ").join(name_of(column) for column in columns)
+    )
+    with path.open("rb") as file, connection.cursor() as cursor, cursor.copy(command) as copy:
+        while block := file.read(_READ):
+            copy.write(block)

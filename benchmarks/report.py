@@ -1,0 +1,78 @@
+"""What came of it: the table in the terminal, the JSON, the plot. Not here: measuring."""
+
+import json
+import os
+import platform
+import re
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+
+import psutil
+import psycopg
+
+from benchmarks.figures import Bench, Figure
+
+
+def table(figures: list[Figure]) -> str:
+    """The figures in Markdown."""
+    lines = ["| figure | measured | goal |", "|---|---|---|"]
+    return "\n".join(
+        lines + [f"| {f.name} | {f.value:.2f}{f' {f.unit}' if f.unit else ''} | {f.goal} |" for f in figures]
+    )
+
+
+def write_json(path: Path, bench: Bench, figures: list[Figure]) -> None:
+    """Everything, with the seconds that the ratios are made of."""
+    facts = {
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "server": server(bench.server_url),
+        "figures": [vars(figure) for figure in figures],
+        "measured": bench.measured,
+    }
+    path.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def machine() -> dict[str, str | int | float]:
+    """What the figures were measured on."""
+    info = Path("/proc/cpuinfo")
+    model = re.search(r"model name\s*: (.+)", info.read_text()) if info.exists() else None
+    return {
+        "processor": model[1] if model else platform.processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 0,
+        "memory_gigabytes": round(psutil.virtual_memory().total / 2**30),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "load_average": round(os.getloadavg()[1], 2),
+    }
+
+
+def server(url: str) -> dict[str, str]:
+    """The server's version and the settings that bear on loading."""
+    names = ["server_version", "shared_buffers", "max_wal_size", "wal_level", "fsync", "synchronous_commit"]
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(
+            "select name, current_setting(name) from unnest(%s::text[]) as name", [names]
+        ).fetchall()
+    return dict(rows)
+
+
+def plot(path: Path, measured: dict[str, dict[str, list[float]]]) -> None:
+    """Cost against month number; nothing when the backfill was not measured."""
+    if "backfill" not in measured:
+        return
+    plot = import_module("matplotlib.figure").Figure(figsize=(7, 3.6), layout="constrained")
+    axes = plot.subplots()
+    for name, label in (("flow", "the Kestra flow's way"), ("ours", "taxi-platform")):
+        points = {
+            int(key.rsplit(" ", 1)[1]): sorted(values)[len(values) // 2]
+            for key, values in measured["backfill"].items()
+            if key.startswith(f"{name}, month")
+        }
+        axes.plot(list(points), list(points.values()), marker="o", markersize=3.5, label=label)
+    axes.set(xlabel="month of the backfill, 1.5 million rows each", ylabel="seconds", ylim=(0, None))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plot.savefig(path, metadata={"Date": None})

@@ -1,0 +1,81 @@
+"""The work: generated months in the mirror's form, and empty databases on the server that is measured.
+
+Not here: ways of loading them.
+"""
+
+import gzip
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+
+from taxi_platform.partitions import TripMonth
+from taxi_platform.sample_data import write_sample
+
+ROWS = 1_500_000
+# The shortest month: its days exist in every other.
+_BASE = TripMonth.from_key("yellow|2019-02")
+
+
+@dataclass(frozen=True)
+class Work:
+    """A month's file in a folder laid out as the mirror is, with the same text uncompressed beside it."""
+
+    month: TripMonth
+    folder: Path
+
+    @property
+    def gz(self) -> Path:
+        return self.folder / self.month.colour.name / self.month.gz_name
+
+    @property
+    def csv(self) -> Path:
+        return self.folder / self.month.filename
+
+
+class Files:
+    """Makes files, each once, in a folder. Months differ in their dates alone, so that each costs the same to load."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def month(self, number: int, *, rows: int = ROWS, times: int = 1, changed: bool = False) -> Work:
+        """The month of that number, from 0 on. `times` repeats its rows; `changed` makes another version of it."""
+        name = f"{_BASE.start.year + number // 12}-{number % 12 + 1:02}"
+        work = Work(TripMonth(_BASE.colour, name), self._folder / f"{rows}-{times}{'-changed' if changed else ''}")
+        if not work.gz.exists():
+            header, text = self._base(rows)
+            text = text.replace(f"{_BASE.month}-".encode(), f"{name}-".encode()) * times
+            if changed:
+                # Another flag is no other row id: the flow then has nothing to insert, and all to look up.
+                text = text.replace(b",N,", b",Y,", 1000)
+            work.gz.parent.mkdir(parents=True, exist_ok=True)
+            work.csv.write_bytes(header + text)
+            work.gz.write_bytes(gzip.compress(header + text, compresslevel=6, mtime=0))
+        return work
+
+    def _base(self, rows: int) -> tuple[bytes, bytes]:
+        folder = self._folder / f"{rows}-base"
+        path = Work(_BASE, folder).gz
+        if not path.exists():
+            write_sample(folder, _BASE, rows)
+        header, _, text = gzip.decompress(path.read_bytes()).partition(b"\n")
+        return header + b"\n", text
+
+
+@contextmanager
+def empty_database(server_url: str) -> Iterator[str]:
+    """The URL of a database that is dropped at the end. What was written before is on disk when it is handed out."""
+    name = f"bench_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        connection.execute("checkpoint")
+        try:
+            yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+        finally:
+            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))

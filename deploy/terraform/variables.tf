@@ -1,0 +1,37 @@
+variable "project" {
+  description = "The project's id: GCP_PROJECT_ID."
+  type        = string
+}
+
+variable "location" {
+  description = "Region of the bucket and the dataset, which must be the same: GCP_LOCATION."
+  type        = string
+  default     = "us-central1"
+}
+
+variable "bucket" {
+  description = "The lake's name, free in all of Google Cloud: GCP_BUCKET_NAME."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$", var.bucket))
+    error_message = "A bucket's name has 3 to 63 lower case letters, digits, hyphens, underscores and dots."
+  }
+}
+
+variable "dataset" {
+  description = "The warehouse: GCP_DATASET."
+  type        = string
+  default     = "zoomcamp"
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_]+$", var.dataset))
+    error_message = "A dataset's name has letters, digits and underscores only."
+  }
+}
+
+variable "kubernetes_service_account" {
+  description = "The account of GKE that acts as the platform, as namespace/name; null where there is no cluster."
+  type        = string
+  default     = null
+}

@@ -1,0 +1,122 @@
+"""What the accounts of the trips database may do, and what not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import errors, sql
+
+from taxi_platform.errors import MissingRight
+from taxi_platform.partitions import TripMonth
+from taxi_platform.postgres.merge import merge
+from taxi_platform.postgres.staging import stage
+from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
+from taxi_platform.resources.postgres import Postgres
+from taxi_platform_tests.conftest import new_database
+from taxi_platform_tests.deployment.conftest import as_user, run_script
+from taxi_platform_tests.support.compose import REPO, read_compose
+from taxi_platform_tests.support.trip_files import csv_text, raw_file, trip
+
+MONTH = TripMonth.from_key("green|2020-03")
+
+
+@pytest.fixture
+def trips_url(databases: EmbeddedPostgres) -> Iterator[str]:
+    """A new trips database with the accounts of the compose file; the superuser's URL."""
+    with new_database(databases.url("postgres")) as url:
+        script, settings = REPO / "deploy/postgres/trips.sql", read_compose()["services"]["trips-db"]["environment"]
+        run_script(url, script, settings)
+        # As somebody does who changes a password.
+        run_script(url, script, settings)
+        yield url
+
+
+@pytest.fixture
+def loaded(trips_url: str, tmp_path: Path) -> str:
+    """The same with a month in it, loaded twice by the platform's account: a first load and an exchange."""
+    platform = Postgres(url=as_user(trips_url, "taxi_loader", "loader"))
+    for rows in ([trip(MONTH, "01 10:00:00")], [trip(MONTH, "01 10:00:00"), trip(MONTH, "02 10:00:00")]):
+        stage(platform, raw_file(tmp_path, MONTH, csv_text(MONTH, rows)))
+        merge(platform, MONTH)
+    return trips_url
+
+
+def test_the_platform_loads_and_replaces_a_month_with_the_rights_it_has(loaded: str) -> None:
+    with psycopg.connect(loaded) as connection:
+        assert connection.execute("select count(*) from green_tripdata").fetchone() == (2,)
+
+
+def test_the_platform_is_no_superuser_and_has_no_rights_over_others(loaded: str) -> None:
+    with psycopg.connect(as_user(loaded, "taxi_loader", "loader"), autocommit=True) as connection:
+        rights = connection.execute(
+            "select rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls from pg_roles "
+            "where rolname = current_user"
+        ).fetchone()
+        for forbidden in (
+            "create database another",
+            "create role another",
+            "copy (select 1) to program 'true'",
+            "select pg_read_file('postgresql.conf')",
+        ):
+            with pytest.raises(errors.InsufficientPrivilege):
+                connection.execute(sql.SQL(forbidden))
+    assert rights == (False,) * 5
+
+
+def test_the_reader_reads_trips_and_changes_nothing(loaded: str) -> None:
+    with psycopg.connect(as_user(loaded, "taxi_reader", "reader"), autocommit=True) as connection:
+        assert connection.execute("select count(*) from green_tripdata").fetchone() == (2,)
+        # Not even where it undoes the default that its sessions only read.
+        connection.execute("set default_transaction_read_only = off")
+        for forbidden in (
+            "delete from green_tripdata",
+            "insert into green_tripdata (filename) values ('green_tripdata_2020-03.csv')",
+            "drop table green_tripdata",
+            "create table public.another ()",
+            "create schema another",
+            "create temp table another ()",
+            "select * from trip_months.green_tripdata_2020_03",
+        ):
+            with pytest.raises(errors.InsufficientPrivilege):
+                connection.execute(sql.SQL(forbidden))
+
+
+def test_nobody_else_comes_into_the_trips_database(loaded: str) -> None:
+    with psycopg.connect(loaded, autocommit=True) as connection:
+        connection.execute("drop role if exists stranger")
+        connection.execute("create role stranger login password 'stranger'")
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        psycopg.connect(as_user(loaded, "stranger", "stranger"))
+
+
+def test_an_owner_who_is_no_superuser_can_set_the_accounts_up(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "postgres")
+    services = read_compose()["services"]
+    try:
+        url = server.start()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("create role owner login createrole createdb password 'owner'")
+            connection.execute("create database ny_taxi owner owner")
+        as_owner = as_user(server.url("ny_taxi"), "owner", "owner")
+        run_script(as_owner, REPO / "deploy/postgres/trips.sql", services["trips-db"]["environment"])
+        run_script(as_owner, REPO / "deploy/postgres/dagster.sql", services["dagster-db"]["environment"])
+
+        platform = Postgres(url=as_user(as_owner, "taxi_loader", "loader"))
+        stage(platform, raw_file(tmp_path, MONTH, csv_text(MONTH, [trip(MONTH, "01 10:00:00")])))
+        merge(platform, MONTH)
+        with psycopg.connect(as_user(as_owner, "taxi_reader", "reader")) as connection:
+            assert connection.execute("select count(*) from green_tripdata").fetchone() == (1,)
+        with psycopg.connect(as_user(server.url("dagster"), "dagster", "dagster")) as connection:
+            connection.execute("create table of_dagster ()")
+    finally:
+        server.remove()
+
+
+def test_a_missing_right_is_named(databases: EmbeddedPostgres, tmp_path: Path) -> None:
+    with new_database(databases.url("postgres")) as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("drop role if exists bare")
+            connection.execute("create role bare login password 'bare'")
+        with pytest.raises(MissingRight, match=r"CREATE and TEMPORARY.*trips\.sql"):
+            stage(Postgres(url=as_user(url, "bare", "bare")), raw_file(tmp_path, MONTH, csv_text(MONTH, [])))

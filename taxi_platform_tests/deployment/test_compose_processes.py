@@ -1,0 +1,71 @@
+"""The processes of docker-compose.yml at work: health, a month through GraphQL, a backfill through restarts."""
+
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from taxi_platform.partitions import TripMonth
+from taxi_platform.postgres.tables import attached, parent_table
+from taxi_platform.resources.embedded_postgres import free_port
+from taxi_platform_tests.deployment.conftest import MONTHS, ROWS, Deployment
+from taxi_platform_tests.support.compose import Here, Service, read_compose, wait_until, wait_until_healthy
+
+ASSETS = ("raw_csv", "postgres_staging", "postgres_tripdata")
+ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
+
+
+def rows_loaded(url: str, month: TripMonth) -> int:
+    """Rows of the month's file that are in the table or, as its record says, kept by another file."""
+    with psycopg.connect(url) as connection:
+        partition = attached(connection, month.colour).get(month.filename)
+        if partition is None or partition.record is None:
+            return 0
+        query = sql.SQL("select count(*) from {} where filename = %s").format(parent_table(month.colour))
+        counted = connection.execute(query, [month.filename]).fetchone()
+    assert counted is not None
+    return counted[0] + partition.record.rows_kept_elsewhere
+
+
+def test_a_month_and_a_backfill_arrive_and_nothing_is_lost_when_every_process_is_restarted(
+    deployment: Deployment,
+) -> None:
+    # One test, since it needs everything running, and twice would be a minute more.
+    web, month, months = deployment.web, MONTHS[0], MONTHS[1:]
+    run = web.launch(month, *ASSETS)
+    backfill = web.backfill(months, *ASSETS)
+
+    wait_until(lambda: web.run_status(run) in ENDED, "the run has ended")
+    assert web.run_status(run) == "SUCCESS", deployment.services["code-location"].said()
+    assert rows_loaded(deployment.trips_url, month) == ROWS
+
+    wait_until(lambda: any(run["status"] == "STARTED" for run in web.runs(backfill)), "a run is under way")
+    for name in ("code-location", "webserver", "daemon"):
+        assert web.backfill_status(backfill) == "REQUESTED", f"it has ended before the restart of {name}"
+        deployment.restart(name)
+    wait_until(lambda: web.backfill_status(backfill).startswith(("COMPLETED", "FAIL", "CANCEL")), "the backfill ends")
+
+    runs = web.runs(backfill)
+    assert web.backfill_status(backfill) == "COMPLETED_SUCCESS", runs
+    assert {month: rows_loaded(deployment.trips_url, month) for month in months} == dict.fromkeys(months, ROWS)
+    # The record is whole too: nothing is left as running, and what the restart stopped was run again.
+    assert {run["status"] for run in runs} <= ENDED
+    stopped = {run["id"] for run in runs if run["status"] == "FAILURE"}
+    assert stopped
+    assert stopped <= {run["parentRunId"] for run in runs}
+
+
+def test_the_emulators_of_the_profile_answer(tmp_path: Path) -> None:
+    definition = read_compose()["services"]["google-emulators"]
+    here = Here(
+        home=tmp_path / "home",
+        ports={"9023": free_port(), "9050": free_port()},
+        environment={},
+        folders={"/var/lib/taxi": tmp_path / "taxi"},
+    )
+    emulators = Service("google-emulators", definition, here)
+    emulators.start()
+    try:
+        wait_until_healthy(emulators)
+    finally:
+        emulators.stop()
