@@ -30,7 +30,8 @@ def show(months: list[TripMonth], destination: str, *, again: bool) -> int:
         os.environ |= prepare(Settings().home_folder)
     done: list[Outcome] = []
     interrupted = False
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stop in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores SIGINT unless told otherwise
+        signal.signal(stop, signal.default_int_handler)
     with dg.DagsterInstance.get() as instance, tqdm(total=len(months), unit="month", desc=leg.name) as bar:
         backfill = Backfill(leg, instance, runs_at_once())
         try:

@@ -4,6 +4,7 @@ Says at the end, in one line of JSON, what went wrong; null when nothing did.
 """
 
 import json
+import signal
 import sys
 from typing import Any
 
@@ -34,4 +35,5 @@ def load(task: dict[str, Any]) -> str | None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print(json.dumps({"error": load(json.loads(sys.argv[1]))}))

@@ -64,7 +64,7 @@ class Terminal:
 
     def runs(self) -> list[tuple[str, dg.DagsterRunStatus]]:
         with dg.DagsterInstance.from_config(str(self.folder)) as instance:
-            return sorted((run.tags["dagster/partition"], run.status) for run in instance.get_runs())
+            return [(run.tags["dagster/partition"], run.status) for run in instance.get_runs()]
 
 
 def options(first: str = "2020-03", last: str = "2020-05") -> tuple[str, ...]:
