@@ -14,8 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
+from taxi_platform.demo.sample_trips import write_sample
 from taxi_platform.partitions import TripMonth
-from taxi_platform.sample_data import write_sample
 
 ROWS = 1_500_000
 # The shortest month: its days exist in every other.

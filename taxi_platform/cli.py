@@ -12,7 +12,10 @@ from pathlib import Path
 import click
 from psycopg.conninfo import conninfo_to_dict
 
-from taxi_platform.demo import load_samples, loaded_months, run_examples
+from taxi_platform.backfill import months_between
+from taxi_platform.backfill_screen import show
+from taxi_platform.demo import gcp as gcp_demo
+from taxi_platform.demo.postgres import load_samples, loaded_months, run_examples
 from taxi_platform.errors import TaxiError
 from taxi_platform.instance import demo_home, embedded_server, prepare
 from taxi_platform.resources.server_place import wheel_programs
@@ -79,25 +82,23 @@ def demo() -> None:
 @main.command()
 def demo_gcp() -> None:
     """Load invented sample trips into BigQuery, on emulators on this machine, and show what came of it."""
-    from taxi_platform import demo_gcp as steps  # noqa: PLC0415
-
     home = Settings().home_folder / "demo-gcp"
     click.echo("Sample data: invented trips in files like the published ones, not real ones.")
     click.echo("The bucket and BigQuery are emulators on this machine; no account, nothing leaves it.\n")
-    with steps.emulated_cloud(home):
-        for month in steps.load_samples(home):
+    with gcp_demo.emulated_cloud(home):
+        for month in gcp_demo.load_samples(home):
             click.echo(f"  loaded {month.colour.name} {month.month}", err=True)
         click.echo(
             f"\n{'merged table':<26}{'month':<10}{'rows in file':>14}{'in table':>12}{'kept by another file':>23}"
         )
-        for found in steps.loaded_months():
+        for found in gcp_demo.loaded_months():
             click.echo(
-                f"{f'{steps.DATASET}.{found.month.colour.table}':<26}{found.month.month:<10}"
+                f"{f'{gcp_demo.DATASET}.{found.month.colour.table}':<26}{found.month.month:<10}"
                 f"{found.rows_in_file:>14,}{found.rows_in_table:>12,}{found.rows_kept_elsewhere:>23,}"
             )
         click.echo(f"\n{'table in the dataset':<40}{'kind':<12}{'rows':>10}")
-        for table in steps.tables():
-            click.echo(f"{f'{steps.DATASET}.{table.name}':<40}{table.kind.lower():<12}{table.rows:>10,}")
+        for table in gcp_demo.tables():
+            click.echo(f"{f'{gcp_demo.DATASET}.{table.name}':<40}{table.kind.lower():<12}{table.rows:>10,}")
     click.echo(_AFTER_DEMO_GCP)
 
 
@@ -112,9 +113,6 @@ def backfill(colour: str, first: str, last: str, destination: str, again: bool) 
 
     Ends with 0 when all these months are loaded, with 1 when some are not, with 130 after Ctrl-C.
     """
-    from taxi_platform.backfill import months_between  # noqa: PLC0415 - Dagster takes seconds to import
-    from taxi_platform.backfill_screen import show  # noqa: PLC0415
-
     try:
         months = months_between(COLOURS[colour], first, last)
     except ValueError as error:

@@ -80,7 +80,7 @@ class Platform:
         return self.sensor.evaluate_tick(context)
 
     def run(self, key: str, status: dg.DagsterRunStatus, assets: list[str] | None = None, run_key: bool = True) -> None:
-        """A run of a month in the instance. (One that is queued needs the daemon; test_backfill has some.)"""
+        """A run of a month in the instance. (One that is queued can only be made through the daemon's queue.)"""
         tags = {"dagster/partition": key, **({"dagster/run_key": key} if run_key else {})}
         selection = frozenset(map(dg.AssetKey, assets)) if assets else None
         job = self.defs.resolve_job_def("load_month")

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from taxi_platform.definitions import defs
+from taxi_platform.demo.sample_products import write_sample_products
+from taxi_platform.demo.sample_trips import write_sample
 from taxi_platform.emulators.servers import Emulators
 from taxi_platform.partitions import TripMonth
-from taxi_platform.sample_data import write_sample
-from taxi_platform.sample_products import write_sample_products
 from taxi_platform_tests.support.api_server import Answer, api_server
 
 ROOT = Path(__file__).parents[1]

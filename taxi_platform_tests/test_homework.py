@@ -13,12 +13,12 @@ import pytest
 from taxi_platform.assets.postgres import postgres_staging, postgres_tripdata
 from taxi_platform.assets.source import raw_csv
 from taxi_platform.definitions import build_defs
+from taxi_platform.demo.sample_trips import write_sample
 from taxi_platform.io_managers.raw_files import RawFiles
 from taxi_platform.partitions import TripMonth
 from taxi_platform.published import published_rows
 from taxi_platform.resources.mirror import Mirror
 from taxi_platform.resources.postgres import Postgres
-from taxi_platform.sample_data import write_sample
 
 REPO = Path(__file__).parents[1]
 SECTIONS = (REPO / "docs" / "homework.md").read_text(encoding="utf-8").split("\n## ")[1:]

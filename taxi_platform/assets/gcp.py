@@ -84,7 +84,7 @@ def bigquery_dataset(bigquery: GoogleBigQuery) -> dg.MaterializeResult:
     },
 )
 def gcs_csv(raw_csv: RawFile) -> dg.MaterializeResult[RawFile]:
-    """The published file in the lake, byte for byte as it was published."""
+    """The published file in the lake, byte for byte: what was published, or written from TLC's Parquet."""
     return dg.MaterializeResult(value=raw_csv, data_version=dg.DataVersion(raw_csv.sha256))
 
 

@@ -9,10 +9,10 @@ import dagster as dg
 from pydantic import Field
 
 from taxi_platform.column_schema import schema_of, union_columns
-from taxi_platform.gzip_lines import read_blocks
 from taxi_platform.io_managers.raw_files import RawFiles
 from taxi_platform.partitions import TripMonth, trip_partitions
 from taxi_platform.source import RawFile
+from taxi_platform.source.gzip_lines import read_blocks
 from taxi_platform.trips import Column, Kind
 
 _TEXT_FORMS = {

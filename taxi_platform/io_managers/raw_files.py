@@ -19,11 +19,11 @@ from pathlib import Path
 import dagster as dg
 
 from taxi_platform.errors import NotPublished, SourceUnavailable, TransientError
-from taxi_platform.file_check import CHECK_VERSION
 from taxi_platform.partitions import TripMonth
 from taxi_platform.resources.mirror import Mirror
 from taxi_platform.settings import Settings
 from taxi_platform.source import RawFile
+from taxi_platform.source.file_check import CHECK_VERSION
 
 _FACTS = ("url", "sha256", "size", "rows", "uncompressed_size", "etag", "last_modified", "published_size")
 

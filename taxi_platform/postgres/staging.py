@@ -17,7 +17,6 @@ import psycopg
 from psycopg import sql
 
 from taxi_platform.errors import BadFile
-from taxi_platform.gzip_lines import read_blocks
 from taxi_platform.partitions import TripMonth
 from taxi_platform.postgres.record import Record
 from taxi_platform.postgres.tables import (
@@ -37,6 +36,7 @@ from taxi_platform.postgres.tables import (
 )
 from taxi_platform.resources.postgres import Postgres
 from taxi_platform.source import RawFile
+from taxi_platform.source.gzip_lines import read_blocks
 
 STREAMS = 2
 """Connections that COPY one file. The server parses and hashes rows, a core for each; more gained nothing on two."""

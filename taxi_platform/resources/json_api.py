@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 import requests
 
-from taxi_platform.download import safe_url
 from taxi_platform.errors import BadAnswer, BadSetting, RateLimited, SourceUnavailable
+from taxi_platform.source.download import safe_url
 
 PATIENCE = 60.0
 """Seconds that a run waits because an API's rate limit asks for it."""

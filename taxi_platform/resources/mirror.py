@@ -21,14 +21,14 @@ import dagster as dg
 import requests
 import tenacity
 
-from taxi_platform.download import Absent, Interrupted, answer, safe_url, version_of, version_on_disk
 from taxi_platform.errors import BadSetting, NotPublished, PermanentError, SourceUnavailable
-from taxi_platform.file_check import Checked, FileCheck
-from taxi_platform.parquet import ROOM_FACTOR, ParquetArrival, write_csv
 from taxi_platform.partitions import FIRST_MONTH, TripMonth, month_partitions
 from taxi_platform.settings import PUBLIC_MIRROR, Settings
 from taxi_platform.source import RawFile, Version
-from taxi_platform.transfer import Transfer
+from taxi_platform.source.download import Absent, Interrupted, answer, safe_url, version_of, version_on_disk
+from taxi_platform.source.file_check import Checked, FileCheck
+from taxi_platform.source.parquet import ROOM_FACTOR, ParquetArrival, write_csv
+from taxi_platform.source.transfer import Transfer
 from taxi_platform.trips import Colour
 
 MIRROR_ENDS = "2021-07"

@@ -11,10 +11,10 @@ from urllib.request import url2pathname
 
 import dagster as dg
 
-from taxi_platform.download import safe_url
 from taxi_platform.errors import BadAnswer, SourceUnavailable
 from taxi_platform.resources.json_api import decode, get_json
 from taxi_platform.settings import Settings
+from taxi_platform.source.download import safe_url
 
 Product = dict[str, Any]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import dagster as dg
 
-from taxi_platform.download import safe_url
 from taxi_platform.errors import BadAnswer, BadSetting
 from taxi_platform.resources.json_api import get_json
 from taxi_platform.settings import Settings
+from taxi_platform.source.download import safe_url
 
 
 class DockerHub(dg.ConfigurableResource):

@@ -17,12 +17,12 @@ from taxi_platform.assets.getting_started import (
     products_by_brand,
     products_raw,
 )
+from taxi_platform.demo.sample_products import TOTAL, sample_page
 from taxi_platform.io_managers.json_files import JsonFiles
 from taxi_platform.resources.duckdb_file import DuckDBFile
 from taxi_platform.resources.products import ProductsApi
 from taxi_platform.resources.statistics import DockerHub, GitHub
 from taxi_platform.resources.webhook import Webhook
-from taxi_platform.sample_products import TOTAL, sample_page
 from taxi_platform_tests.support.api_server import Answer, ApiServer, Asked, api_server
 
 SECRET = "hidden-path-of-the-chat"

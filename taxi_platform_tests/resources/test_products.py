@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from taxi_platform.demo.sample_products import TOTAL, sample_page, write_sample_products
 from taxi_platform.errors import BadAnswer, SourceUnavailable
 from taxi_platform.resources.products import ProductsApi
-from taxi_platform.sample_products import TOTAL, sample_page, write_sample_products
 from taxi_platform_tests.support.api_server import Answer, Asked, api_server
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from taxi_platform.demo.sample_trips import MONTHS, REPEATED_ROWS, ROWS, write_sample, write_samples
 from taxi_platform.partitions import TripMonth
-from taxi_platform.sample_data import MONTHS, REPEATED_ROWS, ROWS, write_sample, write_samples
 from taxi_platform.trips import COLOURS, Colour
 
 each_colour = pytest.mark.parametrize("colour", COLOURS.values(), ids=lambda colour: colour.name)

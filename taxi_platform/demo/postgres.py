@@ -2,7 +2,7 @@
 
 Sample rows never meet real ones: the demo has its own embedded server, under `<TAXI_HOME>/demo`.
 
-Not here: how samples are made (`sample_data`) and how a month is loaded.
+Not here: how samples are made (`sample_trips`) and how a month is loaded.
 """
 
 import os
@@ -15,13 +15,13 @@ import psycopg
 from psycopg import sql
 
 from taxi_platform.definitions import build_defs
+from taxi_platform.demo.sample_products import write_sample_products
+from taxi_platform.demo.sample_trips import write_samples
 from taxi_platform.instance import embedded_server, prepare
 from taxi_platform.jobs import hello_world
 from taxi_platform.partitions import TripMonth
 from taxi_platform.postgres.tables import attached, parent_table
 from taxi_platform.resources.duckdb_file import DuckDBFile
-from taxi_platform.sample_data import write_samples
-from taxi_platform.sample_products import write_sample_products
 from taxi_platform.trips import COLOURS, Colour
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from taxi_platform.errors import BadFile
-from taxi_platform.file_check import Checked, FileCheck, Header
-from taxi_platform.gzip_lines import Gunzip, read_blocks
 from taxi_platform.partitions import TripMonth
+from taxi_platform.source.file_check import Checked, FileCheck, Header
+from taxi_platform.source.gzip_lines import Gunzip, read_blocks
 from taxi_platform_tests.support.sample_files import (
     GREEN,
     YELLOW,

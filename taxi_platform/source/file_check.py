@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass
 
 from taxi_platform.errors import BadFile
-from taxi_platform.gzip_lines import LONGEST_LINE, MEND, Gunzip, line_end
 from taxi_platform.partitions import TripMonth
 from taxi_platform.source import columns_of
+from taxi_platform.source.gzip_lines import LONGEST_LINE, MEND, Gunzip, line_end
 from taxi_platform.trips import Kind
 
 CHECK_VERSION = 1

@@ -15,9 +15,9 @@ from typing import BinaryIO, Generic, Protocol, TypeVar
 import requests
 import urllib3
 
-from taxi_platform.download import Interrupted, answer, readable, safe_url, version_of, version_on_disk
 from taxi_platform.errors import BadFile, PermanentError
 from taxi_platform.source import Version
+from taxi_platform.source.download import Interrupted, answer, readable, safe_url, version_of, version_on_disk
 
 CHUNK = 1 << 18
 """Bytes read at once from the network or the disk."""

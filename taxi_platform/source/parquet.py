@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from taxi_platform.errors import BadFile
-from taxi_platform.file_check import Checked, FileCheck
-from taxi_platform.gzip_lines import describe
 from taxi_platform.partitions import TripMonth
 from taxi_platform.source import columns_of
-from taxi_platform.transfer import write_all
+from taxi_platform.source.file_check import Checked, FileCheck
+from taxi_platform.source.gzip_lines import describe
+from taxi_platform.source.transfer import write_all
 from taxi_platform.trips import Column, Kind
 
 ROOM_FACTOR = 4.0

@@ -2,8 +2,14 @@
 
 The mirror's files end with 2021-07. Later months are TLC's own Parquet files, written as the same gzipped CSV.
 
-Not here: what is made of a file's rows (the assets), its check (`file_check`), how it is fetched (`download` and
-`resources.mirror`), where it is kept (`io_managers.raw_files`).
+    download.py     single requests and answers
+    transfer.py     a file's way to the disk, resumed where it was cut
+    gzip_lines.py   gzip files as blocks of whole lines
+    file_check.py   the check of every line
+    parquet.py      TLC's Parquet files, written as the CSVs that the mirror publishes
+
+Not here: what is made of a file's rows (the assets), where it is published (`resources.mirror`), where it is kept
+(`io_managers.raw_files`).
 """
 
 from collections.abc import Iterable

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from taxi_platform import demo
-from taxi_platform.sample_products import sample_page
+from taxi_platform.demo import postgres as demo
+from taxi_platform.demo.sample_products import sample_page
 from taxi_platform_tests.assets.test_getting_started import means
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import dagster as dg
 
-from taxi_platform.demo import LoadedMonth, load, sample_job
+from taxi_platform.demo.postgres import LoadedMonth, load, sample_job
+from taxi_platform.demo.sample_trips import write_samples
 from taxi_platform.emulators.servers import running
 from taxi_platform.google.merge import loaded, rows_held
 from taxi_platform.google.tables import Sql
 from taxi_platform.partitions import TripMonth
 from taxi_platform.resources.gcp import GoogleBigQuery
-from taxi_platform.sample_data import write_samples
 from taxi_platform.trips import COLOURS
 
 PROJECT = "demo-project"

@@ -13,7 +13,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from taxi_platform.download import safe_url
 from taxi_platform.errors import (
     BadFile,
     BadSetting,
@@ -27,6 +26,7 @@ from taxi_platform.io_managers.raw_files import RawFiles
 from taxi_platform.resources.mirror import Mirror, ranges
 from taxi_platform.settings import PUBLIC_MIRROR
 from taxi_platform.source import RawFile, Version
+from taxi_platform.source.download import safe_url
 from taxi_platform_tests.support.faulty_server import GOOD, Fault, FaultyServer
 from taxi_platform_tests.support.sample_files import GREEN, sample_gz
 
@@ -492,7 +492,7 @@ def _wait_for(condition, seconds: float = 60) -> None:
 
 
 def test_progress_is_logged_with_bytes_percent_and_speed(files, caplog, monkeypatch):
-    monkeypatch.setattr("taxi_platform.transfer._LOG_EVERY", 0)
+    monkeypatch.setattr("taxi_platform.source.transfer._LOG_EVERY", 0)
     caplog.set_level(logging.INFO)
     bring(files)
 
