@@ -28,12 +28,12 @@ def test_a_third_hello_waits_until_one_of_two_has_ended(tmp_path: Path, postgres
         settings = {"TAXI_DOCKER_HUB_URL": api.url, "TAXI_GITHUB_API_URL": api.url, "TAXI_ALERT_WEBHOOK": ""}
         with web_interface(tmp_path, postgres_url, settings) as web:
             # Greetings end at once, so two runs that can be held up take their places.
-            running = [web.launch("statistics", slow(f"slow/{name}"), LIKE_HELLO) for name in ("a", "b")]
-            until(lambda: all(web.status(run) == "STARTED" for run in running))
-            third = web.launch("hello_world", {"name": "Ann"})
+            running = [web.launch_job("statistics", slow(f"slow/{name}"), LIKE_HELLO) for name in ("a", "b")]
+            until(lambda: all(web.run_status(run) == "STARTED" for run in running))
+            third = web.launch_job("hello_world", {"name": "Ann"})
             # A run without the limit that is asked for later: when it has run, the daemon has passed over the third.
-            later = web.launch("statistics", {})
-            until(lambda: web.status(later) == "SUCCESS")
-            assert web.status(third) == "QUEUED"
+            later = web.launch_job("statistics", {})
+            until(lambda: web.run_status(later) == "SUCCESS")
+            assert web.run_status(third) == "QUEUED"
             release.set()
-            until(lambda: web.status(third) == "SUCCESS")
+            until(lambda: web.run_status(third) == "SUCCESS")

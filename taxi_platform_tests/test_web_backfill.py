@@ -12,24 +12,17 @@ from typing import Any
 import psycopg
 import pytest
 
+from taxi_platform.partitions import TripMonth
 from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
+from taxi_platform.trips import GREEN
 from taxi_platform_tests.conftest import new_database
 from taxi_platform_tests.support import http_mirror
 from taxi_platform_tests.support.browser import POSTGRES_LEG, Browser, browser, find_programs
-from taxi_platform_tests.support.web_interface import WebInterface, until, web_interface
+from taxi_platform_tests.support.graphql import Webserver
+from taxi_platform_tests.support.web_interface import until, web_interface
 
 LEG = ("raw_csv", "postgres_staging", "postgres_tripdata")
 
-_LAUNCH = """
-mutation ($params: LaunchBackfillParams!) {
-  launchPartitionBackfill(backfillParams: $params) {
-    __typename
-    ... on LaunchBackfillSuccess { backfillId }
-    ... on PythonError { message }
-  }
-}
-"""
-_BACKFILL = "query ($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
 _RUNS = """
 query ($tag: String!, $id: String!) {
   runsOrError(filter: { tags: [{ key: $tag, value: $id }] }) {
@@ -43,18 +36,8 @@ query ($tag: String!, $id: String!) {
 class Platform:
     """The web interface over the real files, and the database that it loads."""
 
-    web: WebInterface
+    web: Webserver
     url: str
-
-    def launch(self, keys: list[str]) -> str:
-        """Launches a backfill as the button in the browser does; its id."""
-        params = {"partitionNames": keys, "assetSelection": [{"path": [asset]} for asset in LEG]}
-        launched = self.web.ask(_LAUNCH, params=params)["launchPartitionBackfill"]
-        assert launched["__typename"] == "LaunchBackfillSuccess", launched
-        return launched["backfillId"]
-
-    def status(self, backfill: str) -> str:
-        return self.web.ask(_BACKFILL, id=backfill)["partitionBackfillOrError"]["status"]
 
     def runs(self, backfill: str) -> list[dict[str, Any]]:
         return self.web.ask(_RUNS, tag="dagster/backfill", id=backfill)["runsOrError"]["results"]
@@ -88,7 +71,7 @@ def worker_of(run: dict[str, Any]) -> int | None:
 def test_ten_months_arrive_whole_although_a_worker_is_killed(platform, real_files):
     files = sorted((real_files / "green").glob("*.csv.gz"))
     assert len(files) >= 10
-    backfill = platform.launch([f"green|{path.name[15:22]}" for path in files])
+    backfill = platform.web.backfill([TripMonth(GREEN, path.name[15:22]) for path in files], *LEG)
 
     def kill_one() -> int | None:
         running = [run for run in platform.runs(backfill) if run["status"] == "STARTED"]
@@ -98,15 +81,33 @@ def test_ten_months_arrive_whole_although_a_worker_is_killed(platform, real_file
         return next(iter(workers), None)
 
     until(kill_one)
-    until(lambda: platform.status(backfill).startswith("COMPLETED"), patience=600)
+    until(lambda: platform.web.backfill_status(backfill).startswith("COMPLETED"), patience=600)
     runs = platform.runs(backfill)
 
-    assert platform.status(backfill) == "COMPLETED_SUCCESS"
+    assert platform.web.backfill_status(backfill) == "COMPLETED_SUCCESS"
     assert sorted(run["status"] for run in runs) == sorted(["FAILURE", *["SUCCESS"] * len(files)])
     rows = platform.rows()
     for path in files:
         with gzip.open(path) as lines:
             assert rows[path.name.removesuffix(".gz")] == sum(1 for _ in lines) - 1
+
+
+def test_a_cancelled_backfill_frees_what_it_held(platform, real_files):
+    """Its runs end, the months that it did not reach stay away, and another one goes through after it."""
+    months = [TripMonth(GREEN, path.name[15:22]) for path in sorted((real_files / "green").glob("*.csv.gz"))]
+    before = platform.rows()
+    backfill = platform.web.backfill(months, *LEG)
+    until(lambda: any(run["status"] == "STARTED" for run in platform.runs(backfill)))
+    platform.web.cancel_backfill(backfill)
+    until(lambda: platform.web.backfill_status(backfill) == "CANCELED", patience=300)
+    ended = {run["status"] for run in platform.runs(backfill)}
+
+    assert "CANCELED" in ended
+    assert ended <= {"CANCELED", "SUCCESS", "FAILURE"}
+    assert platform.rows() == before
+    again = platform.web.backfill(months[:1], *LEG)
+    until(lambda: platform.web.backfill_status(again).startswith("COMPLETED"), patience=300)
+    assert platform.web.backfill_status(again) == "COMPLETED_SUCCESS"
 
 
 @pytest.fixture
@@ -122,10 +123,10 @@ def test_a_backfill_is_launched_with_the_mouse(platform, window, tmp_path):
     window.show_graph(POSTGRES_LEG)
     window.expand()
     backfill = window.launch_backfill("green", "[2020-04...2020-05]")
-    until(lambda: platform.status(backfill).startswith("COMPLETED"), patience=300)
+    until(lambda: platform.web.backfill_status(backfill).startswith("COMPLETED"), patience=300)
     window.find("//*[contains(., '100% completed')]")
 
-    assert platform.status(backfill) == "COMPLETED_SUCCESS"
+    assert platform.web.backfill_status(backfill) == "COMPLETED_SUCCESS"
     assert len(platform.runs(backfill)) == 2
     rows = platform.rows()
     assert (rows["green_tripdata_2020-04.csv"], rows["green_tripdata_2020-05.csv"]) == (35_612, 57_360)

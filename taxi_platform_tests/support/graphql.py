@@ -1,4 +1,4 @@
-"""What a browser asks the webserver for: launches a partition and a backfill, and looks after them.
+"""What a browser asks the webserver for: launches a job, a partition and a backfill, and looks after them.
 
 Not here: anything that asks Dagster's storage directly.
 """
@@ -26,6 +26,19 @@ mutation Launch($params: LaunchBackfillParams!) {
     ... on PythonError { message }
   }
 }
+"""
+_LAUNCH_JOB = """
+mutation Launch($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on RunConfigValidationInvalid { errors { message } }
+    ... on PythonError { message }
+  }
+}
+"""
+_CANCEL_BACKFILL = """
+mutation Cancel($id: String!) { cancelPartitionBackfill(backfillId: $id) { __typename } }
 """
 _RUN = "query Run($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
 _BACKFILL = """
@@ -80,6 +93,19 @@ class Webserver:
         answer = self.ask(_LAUNCH_BACKFILL, params=params)["launchPartitionBackfill"]
         assert answer["__typename"] == "LaunchBackfillSuccess", answer
         return answer["backfillId"]
+
+    def launch_job(self, job: str, config: dict[str, Any], tags: dict[str, str] | None = None) -> str:
+        """Puts a run of the job into the queue; returns its id."""
+        selector = {"repositoryLocationName": "taxi_platform", "repositoryName": "__repository__", "jobName": job}
+        listed = [{"key": key, "value": value} for key, value in (tags or {}).items()]
+        params = {"selector": selector, "runConfigData": config, "executionMetadata": {"tags": listed}}
+        answer = self.ask(_LAUNCH_JOB, params=params)["launchRun"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return answer["run"]["runId"]
+
+    def cancel_backfill(self, backfill_id: str) -> None:
+        answer = self.ask(_CANCEL_BACKFILL, id=backfill_id)["cancelPartitionBackfill"]
+        assert answer["__typename"] == "CancelBackfillSuccess", answer
 
     def run_status(self, run_id: str) -> str:
         return self.ask(_RUN, id=run_id)["runOrError"]["status"]

@@ -1,6 +1,6 @@
 """The web interface and the daemon as processes of their own, started as `taxi-platform dev` starts them.
 
-Not here: what is launched through them.
+Not here: what is launched through them (`support.graphql`).
 """
 
 import os
@@ -11,54 +11,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import requests
+
+from taxi_platform_tests.support.graphql import Webserver
 
 T = TypeVar("T")
 
 PATIENCE = 120.0
 """Seconds until a condition that does not come is a failure; a busy machine takes a tenth of it."""
-
-_LAUNCH = """
-mutation ($params: ExecutionParams!) {
-  launchRun(executionParams: $params) {
-    __typename
-    ... on LaunchRunSuccess { run { runId } }
-    ... on RunConfigValidationInvalid { errors { message } }
-    ... on PythonError { message }
-  }
-}
-"""
-_STATUS = "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
-
-
-@dataclass(frozen=True)
-class WebInterface:
-    """A running web interface, spoken to as the browser does."""
-
-    url: str
-
-    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        answer = requests.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=60)
-        answer.raise_for_status()
-        return answer.json()["data"]
-
-    def launch(self, job: str, config: dict[str, Any], tags: dict[str, str] | None = None) -> str:
-        """Puts a run into the queue; returns its id."""
-        selector = {"repositoryLocationName": "taxi_platform", "repositoryName": "__repository__", "jobName": job}
-        listed = [{"key": key, "value": value} for key, value in (tags or {}).items()]
-        params = {"selector": selector, "runConfigData": config, "executionMetadata": {"tags": listed}}
-        launched = self.ask(_LAUNCH, params=params)["launchRun"]
-        assert launched["__typename"] == "LaunchRunSuccess", launched
-        return launched["run"]["runId"]
-
-    def status(self, run_id: str) -> str:
-        """QUEUED, STARTED, SUCCESS and so on."""
-        return self.ask(_STATUS, run=run_id)["runOrError"]["status"]
 
 
 def until(condition: Callable[[], T | None], patience: float = PATIENCE) -> T:
@@ -73,7 +37,7 @@ def until(condition: Callable[[], T | None], patience: float = PATIENCE) -> T:
 
 
 @contextmanager
-def web_interface(folder: Path, history_url: str, settings: dict[str, str]) -> Iterator[WebInterface]:
+def web_interface(folder: Path, history_url: str, settings: dict[str, str]) -> Iterator[Webserver]:
     """Serves the platform with its own instance configuration, its history in the Postgres database at the URL."""
     (folder / "dagster.yaml").write_text(files("taxi_platform").joinpath("instance.yaml").read_text())
     home = {
@@ -95,7 +59,7 @@ def web_interface(folder: Path, history_url: str, settings: dict[str, str]) -> I
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    served = WebInterface(f"http://127.0.0.1:{port}")
+    served = Webserver(f"http://127.0.0.1:{port}")
 
     def answers() -> bool:
         assert process.poll() is None, (folder / "log").read_text()
