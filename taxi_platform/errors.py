@@ -12,6 +12,7 @@
           BadAnswer             an API's answer is not what it should be
           RateLimited           an API wants to be left alone for longer than a run should wait
           MissingRight          the account may not do what is asked
+          Stopped               somebody cancelled the run
           GoogleRefused         Google answers that a request is wrong
         TransientError          a rerun may succeed: retried with backoff
           SourceUnavailable     the source does not answer, or breaks off
@@ -22,6 +23,9 @@
 They are Dagster failures, so that one raised anywhere in an asset, an IO manager or a resource ends the step with its
 own words and is retried or not as its class says. No message may carry a secret.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import dagster as dg
 
@@ -118,3 +122,16 @@ class GoogleUnavailable(TransientError):
 
 class TableBusy(TransientError):
     """Somebody's open transaction holds up an exchange."""
+
+
+class Stopped(PermanentError):
+    """Somebody cancelled the run."""
+
+
+@contextmanager
+def ends_when_stopped() -> Iterator[None]:
+    """Ends the step for good when its run is cancelled: a retry policy alone would let it begin again."""
+    try:
+        yield
+    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as error:
+        raise Stopped("The run was stopped.", "Nothing was changed; run it again when you like.") from error

@@ -25,7 +25,8 @@ def test_a_third_hello_waits_until_one_of_two_has_ended(tmp_path: Path, postgres
         return Answer({"pull_count": 1, "stargazers_count": 1})
 
     with api_server(answer) as api:
-        settings = {"TAXI_DOCKER_HUB_URL": api.url, "TAXI_GITHUB_API_URL": api.url, "TAXI_ALERT_WEBHOOK": ""}
+        apis = {"TAXI_DOCKER_HUB_URL": api.url, "TAXI_GITHUB_API_URL": api.url}
+        settings = {**apis, "TAXI_ALERT_WEBHOOK": "", "TAXI_RUNS_AT_ONCE": "10"}
         with web_interface(tmp_path, postgres_url, settings) as web:
             # Greetings end at once, so two runs that can be held up take their places.
             running = [web.launch_job("statistics", slow(f"slow/{name}"), LIKE_HELLO) for name in ("a", "b")]

@@ -6,6 +6,7 @@ import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import psycopg
 import pytest
 
 from taxi_platform.partitions import TripMonth
+from taxi_platform.postgres.tables import ensure_tables
 from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
-from taxi_platform.trips import GREEN
+from taxi_platform.trips import GREEN, YELLOW
 from taxi_platform_tests.conftest import new_database
 from taxi_platform_tests.support import http_mirror
 from taxi_platform_tests.support.browser import POSTGRES_LEG, Browser, browser, find_programs
@@ -22,6 +24,7 @@ from taxi_platform_tests.support.graphql import Webserver
 from taxi_platform_tests.support.web_interface import until, web_interface
 
 LEG = ("raw_csv", "postgres_staging", "postgres_tripdata")
+SESSIONS = "from pg_stat_activity where application_name like 'taxi_platform%' and datname = current_database()"
 
 _RUNS = """
 query ($tag: String!, $id: String!) {
@@ -43,7 +46,10 @@ class Platform:
         return self.web.ask(_RUNS, tag="dagster/backfill", id=backfill)["runsOrError"]["results"]
 
     def rows(self) -> dict[str, int]:
+        """Rows in the table by file; none where there is no table yet."""
         with psycopg.connect(self.url) as connection:
+            if connection.execute("select to_regclass('public.green_tripdata')").fetchone() == (None,):
+                return {}
             return dict(connection.execute("select filename, count(*) from green_tripdata group by 1").fetchall())
 
 
@@ -93,21 +99,25 @@ def test_ten_months_arrive_whole_although_a_worker_is_killed(platform, real_file
 
 
 def test_a_cancelled_backfill_frees_what_it_held(platform, real_files):
-    """Its runs end, the months that it did not reach stay away, and another one goes through after it."""
-    months = [TripMonth(GREEN, path.name[15:22]) for path in sorted((real_files / "green").glob("*.csv.gz"))]
-    before = platform.rows()
-    backfill = platform.web.backfill(months, *LEG)
-    until(lambda: any(run["status"] == "STARTED" for run in platform.runs(backfill)))
-    platform.web.cancel_backfill(backfill)
-    until(lambda: platform.web.backfill_status(backfill) == "CANCELED", patience=300)
-    ended = {run["status"] for run in platform.runs(backfill)}
+    """Its runs end though they wait for a lock, no session of theirs stays, and the month can be loaded at once."""
+    months = [TripMonth(YELLOW, path.name[16:23]) for path in sorted((real_files / "yellow").glob("*.csv.gz"))][:4]
+    connect = partial(psycopg.connect, platform.url, autocommit=True)
+    with connect() as somebody, connect() as watcher:
+        ensure_tables(somebody, YELLOW)
+        with somebody.transaction():
+            somebody.execute("lock table only yellow_tripdata in share update exclusive mode")
+            backfill = platform.web.backfill(months, *LEG)
+            until(lambda: watcher.execute(f"select 1 {SESSIONS} and wait_event_type = 'Lock'").fetchall())
+            platform.web.cancel_backfill(backfill)
+            until(lambda: platform.web.backfill_status(backfill) == "CANCELED", patience=300)
+            until(lambda: not watcher.execute(f"select 1 {SESSIONS}").fetchall())
 
-    assert "CANCELED" in ended
-    assert ended <= {"CANCELED", "SUCCESS", "FAILURE"}
-    assert platform.rows() == before
-    again = platform.web.backfill(months[:1], *LEG)
-    until(lambda: platform.web.backfill_status(again).startswith("COMPLETED"), patience=300)
-    assert platform.web.backfill_status(again) == "COMPLETED_SUCCESS"
+        assert {run["status"] for run in platform.runs(backfill)} == {"CANCELED"}
+        assert somebody.execute("select count(*) from yellow_tripdata").fetchall() == [(0,)]
+        again = platform.web.launch(months[0], *LEG)
+        until(lambda: platform.web.run_status(again) not in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED"))
+        assert platform.web.run_status(again) == "SUCCESS"
+        assert somebody.execute("select count(*) from yellow_tripdata").fetchall() == [(10_000,)]
 
 
 @pytest.fixture

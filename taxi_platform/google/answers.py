@@ -13,7 +13,7 @@ from google.api_core.retry import Retry
 from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
-from taxi_platform.errors import BadSetting, GoogleRefused, GoogleUnavailable, MissingRight
+from taxi_platform.errors import BadSetting, GoogleRefused, GoogleUnavailable, MissingRight, ends_when_stopped
 
 LOOK_SECONDS = 30
 """For the answer to a request that looks at something."""
@@ -83,7 +83,8 @@ def told_plainly(doing: str, *, endpoint: str, rights: str) -> Iterator[None]:
     `doing`: what was being done. `endpoint`: who was asked. `rights`: what to grant when it is refused.
     """
     try:
-        yield
+        with ends_when_stopped():
+            yield
     except (GoogleAPICallError, GoogleRetryError, InvalidResponse) as error:
         raise _translated(error, doing, rights) from error
     except (DefaultCredentialsError, RefreshError) as error:

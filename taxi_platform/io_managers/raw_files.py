@@ -18,7 +18,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from taxi_platform.errors import NotPublished, SourceUnavailable, TransientError
+from taxi_platform.errors import NotPublished, SourceUnavailable, TransientError, ends_when_stopped
 from taxi_platform.partitions import TripMonth
 from taxi_platform.resources.mirror import Mirror
 from taxi_platform.settings import Settings
@@ -59,7 +59,7 @@ class RawFiles(dg.ConfigurableIOManager):
         It is fetched when it is not there, when the mirror does not say that it is unchanged, or when `refresh` is
         set. A fetch that fails leaves what was there as it was. Raises what `Mirror.download` raises.
         """
-        with self._lock(month, log):
+        with ends_when_stopped(), self._lock(month, log):
             file = self._recorded(month)
             if file and not refresh and self.mirror.still_has(file, log):
                 return file, True

@@ -180,8 +180,12 @@ class _Blocks:
 def _copy(postgres: Postgres, file: RawFile, table: sql.Identifier) -> int:
     """Copies the file into the table on several connections; the rows that the server counted."""
     blocks = _Blocks(read_blocks(file.path))
-    with ThreadPoolExecutor(STREAMS, thread_name_prefix="copy") as pool:
-        streams = [pool.submit(_copy_stream, postgres, file, table, blocks) for _ in range(STREAMS)]
+    try:
+        with ThreadPoolExecutor(STREAMS, thread_name_prefix="copy") as pool:
+            streams = [pool.submit(_copy_stream, postgres, file, table, blocks) for _ in range(STREAMS)]
+    except BaseException:
+        blocks.stopped = True
+        raise
     errors = [error for stream in streams if (error := stream.exception())]
     if errors:
         # Both streams may meet a bad value; the file's first one is the one to report.

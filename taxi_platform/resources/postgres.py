@@ -12,7 +12,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import PrivateAttr
 
-from taxi_platform.errors import BadSetting, DatabaseUnavailable, MissingRight
+from taxi_platform.errors import BadSetting, DatabaseUnavailable, MissingRight, ends_when_stopped
 from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
 from taxi_platform.settings import Settings
 
@@ -59,12 +59,15 @@ class Postgres(dg.ConfigurableResource):
         not do something.
         """
         try:
-            with psycopg.connect(
-                _checked(self.resolve_url()),
-                autocommit=True,
-                connect_timeout=10,
-                application_name=f"taxi_platform {purpose}",
-            ) as connection:
+            with (
+                ends_when_stopped(),
+                psycopg.connect(
+                    _checked(self.resolve_url()),
+                    autocommit=True,
+                    connect_timeout=10,
+                    application_name=f"taxi_platform {purpose}",
+                ) as connection,
+            ):
                 connection.execute(_SESSION)
                 yield connection
         except psycopg.errors.InsufficientPrivilege as error:
