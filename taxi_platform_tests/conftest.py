@@ -20,6 +20,14 @@ from taxi_platform_tests.support.http_mirror import HttpMirror
 
 REPO = Path(__file__).parents[1]
 
+LONGEST = ("test_web_backfill.py", "test_compose_processes.py", "test_real_files.py", "test_hello_limit.py")
+"""Mostly waiting for Dagster's daemon: begun first, so that other processes test the rest meanwhile."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest tests first; the others keep their order."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
 
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
