@@ -12,15 +12,18 @@ import dagster as dg
 import pytest
 
 from taxi_platform.definitions import build_defs
+from taxi_platform.emulators.servers import Emulators
 from taxi_platform.partitions import TripMonth
 from taxi_platform.postgres.merge import merge
 from taxi_platform.postgres.staging import stage
+from taxi_platform.resources.gcp import GoogleBigQuery, GoogleStorage
 from taxi_platform.resources.mirror import Mirror
 from taxi_platform.resources.postgres import Postgres
 from taxi_platform_tests.support.faulty_server import Fault, FaultyServer
 from taxi_platform_tests.support.http_mirror import HttpMirror
 from taxi_platform_tests.support.trip_files import csv_text, raw_file, trip
 
+GCP_LEG = ["gcs_bucket", "bigquery_dataset", "gcs_csv", "bigquery_external", "bigquery_monthly", "bigquery_tripdata"]
 POSTGRES_LEG = ["raw_csv", "postgres_staging", "postgres_tripdata"]
 
 
@@ -35,13 +38,21 @@ class Platform:
         instance: dg.DagsterInstance,
         folder: Path,
         parquet_url: str | None = None,
+        google: Emulators | None = None,
     ) -> None:
         self.mirror = mirror
         self.tlc = tlc
         self.instance = instance
         self.postgres = Postgres(url=url)
         self.defs = build_defs(
-            mirror=Mirror(base_url=mirror.url, parquet_url=parquet_url or tlc.url), postgres=self.postgres
+            mirror=Mirror(base_url=mirror.url, parquet_url=parquet_url or tlc.url),
+            postgres=self.postgres,
+            gcs=GoogleStorage(project="taxi", bucket="taxi-lake", endpoint=google.storage_url)
+            if google
+            else GoogleStorage(),
+            bigquery=GoogleBigQuery(project="taxi", dataset="arrivals", endpoint=google.bigquery_url)
+            if google
+            else GoogleBigQuery(),
         )
         self.sensor = self.defs.resolve_sensor_def("new_months_sensor")
         self._folder = folder
@@ -121,6 +132,22 @@ def test_with_nothing_loaded_only_the_newest_published_month_is_asked_for(platfo
 
     assert (request.run_key, request.partition_key) == ("green|2020-05", "green|2020-05")
     assert [key.to_user_string() for key in request.asset_selection] == POSTGRES_LEG
+
+
+def test_a_month_is_asked_for_in_the_destinations_that_lack_it(
+    mirror, tlc, postgres_url, instance, tmp_path, emulators
+):
+    """With Google Cloud set up, both legs are looked at, each by its own record."""
+    platform = Platform(mirror, tlc, postgres_url, instance, tmp_path, google=emulators)
+    platform.publish("green|2020-04", "green|2020-05")
+    platform.load("green|2020-04")
+    [request] = platform.tick("green", "2021-07-01").run_requests
+    assert request.run_key == "green|2020-05"
+    assert {key.to_user_string() for key in request.asset_selection} == {*POSTGRES_LEG, *GCP_LEG}
+
+    platform.load("green|2020-05")
+    [request] = platform.tick("green", "2021-07-01").run_requests
+    assert {key.to_user_string() for key in request.asset_selection} == {"raw_csv", *GCP_LEG}
 
 
 def test_the_months_newer_than_the_newest_loaded_one_are_asked_for_and_older_gaps_are_not(platform):
