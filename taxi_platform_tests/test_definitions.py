@@ -99,3 +99,15 @@ assert threading.active_count() == 1, threading.enumerate()
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_loads_no_library_that_it_does_not_need() -> None:
+    """Each run imports the definitions: what they bring along is waited for with each month, and stays in memory."""
+    heavy = ("pandas", "pyarrow", "google.cloud", "google.auth", "google.api_core", "grpc._channel")
+    program = f"import sys, taxi_platform.definitions; print([name for name in {heavy} if name in sys.modules])"
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == "[]"

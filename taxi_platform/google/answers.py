@@ -3,17 +3,15 @@
 Not here: conflicts between two merges (`google.merge`), which are retried from a fresh look and not by the call.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import requests
-from google.api_core.exceptions import GoogleAPICallError
-from google.api_core.exceptions import RetryError as GoogleRetryError
-from google.api_core.retry import Retry
-from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
-from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from taxi_platform.errors import BadSetting, GoogleRefused, GoogleUnavailable, MissingRight, ends_when_stopped
+from taxi_platform.google.libraries import auth_exceptions, exceptions, retry, storage_exceptions
 
 LOOK_SECONDS = 30
 """For the answer to a request that looks at something."""
@@ -37,13 +35,17 @@ _REASONS = frozenset(
         "tableUnavailable",
     }
 )
-_CONNECTION = (
+_BROKEN = (
     requests.ConnectionError,
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,
-    TransportError,
     ConnectionError,
 )
+
+
+def is_broken_connection(error: BaseException) -> bool:
+    """Whether there was no answer at all, or not the whole of one."""
+    return isinstance(error, (*_BROKEN, auth_exceptions.TransportError))
 
 
 def reason_of(error: Exception) -> str:
@@ -54,12 +56,12 @@ def reason_of(error: Exception) -> str:
 
 def is_transient(error: Exception) -> bool:
     """Whether Google's answer says that the same request may succeed later."""
-    if isinstance(error, InvalidResponse):
+    if isinstance(error, storage_exceptions.InvalidResponse):
         return error.response.status_code in _CODES
-    return isinstance(error, GoogleAPICallError) and (reason_of(error) in _REASONS or error.code in _CODES)
+    return isinstance(error, exceptions.GoogleAPICallError) and (reason_of(error) in _REASONS or error.code in _CODES)
 
 
-def patience(seconds: float) -> Retry:
+def patience(seconds: float) -> retry.Retry:
     """How one call is retried: transient and late answers with backoff and jitter for so long, connections that fail
     a few times, and those that nobody answers not at all."""
     connections = 0
@@ -68,12 +70,12 @@ def patience(seconds: float) -> Retry:
         nonlocal connections
         if isinstance(error, requests.ConnectTimeout):
             return False
-        if isinstance(error, _CONNECTION) and not isinstance(error, requests.ReadTimeout):
+        if is_broken_connection(error) and not isinstance(error, requests.ReadTimeout):
             connections += 1
             return connections < CONNECTION_ATTEMPTS
         return is_transient(error) or isinstance(error, requests.ReadTimeout)
 
-    return Retry(predicate=again, initial=0.5, multiplier=2, maximum=20, timeout=seconds)
+    return retry.Retry(predicate=again, initial=0.5, multiplier=2, maximum=20, timeout=seconds)
 
 
 @contextmanager
@@ -85,15 +87,15 @@ def told_plainly(doing: str, *, endpoint: str, rights: str) -> Iterator[None]:
     try:
         with ends_when_stopped():
             yield
-    except (GoogleAPICallError, GoogleRetryError, InvalidResponse) as error:
+    except (exceptions.GoogleAPICallError, exceptions.RetryError, storage_exceptions.InvalidResponse) as error:
         raise _translated(error, doing, rights) from error
-    except (DefaultCredentialsError, RefreshError) as error:
+    except (auth_exceptions.DefaultCredentialsError, auth_exceptions.RefreshError) as error:
         raise BadSetting(
             f"Google does not accept the credentials: {_first_line(error)}",
             "A rerun does not help. Set GCP_CREDS to a valid service account's JSON or to its path, or run "
             "`gcloud auth application-default login`.",
         ) from None
-    except (*_CONNECTION, TimeoutError, DataCorruption) as error:
+    except (*_BROKEN, TimeoutError, auth_exceptions.TransportError, storage_exceptions.DataCorruption) as error:
         raise GoogleUnavailable(
             f"{endpoint} does not answer or broke off while it {doing}: {type(error).__name__}.",
             "A rerun may help. Is there a network, and is the address right? STORAGE_EMULATOR_HOST and "
@@ -102,10 +104,10 @@ def told_plainly(doing: str, *, endpoint: str, rights: str) -> Iterator[None]:
 
 
 def _translated(error: Exception, doing: str, rights: str) -> Exception:
-    cause = error.cause if isinstance(error, GoogleRetryError) and error.cause else error
-    code = cause.code if isinstance(cause, GoogleAPICallError) else None
+    cause = error.cause if isinstance(error, exceptions.RetryError) and error.cause else error
+    code = cause.code if isinstance(cause, exceptions.GoogleAPICallError) else None
     said = _first_line(cause)
-    if is_transient(cause) or isinstance(cause, _CONNECTION):
+    if is_transient(cause) or is_broken_connection(cause):
         return GoogleUnavailable(
             f"Google could not answer while it {doing}: {said}", "It was retried with backoff. A rerun may help."
         )
@@ -126,5 +128,5 @@ def _translated(error: Exception, doing: str, rights: str) -> Exception:
 
 def _first_line(error: Exception) -> str:
     """What Google says, without the request's address and the job's coordinates."""
-    said = error.message if isinstance(error, GoogleAPICallError) else str(error)
+    said = error.message if isinstance(error, exceptions.GoogleAPICallError) else str(error)
     return (said or type(error).__name__).strip().split("\n", 1)[0]

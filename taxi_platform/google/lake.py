@@ -3,18 +3,17 @@
 Not here: the bucket itself and the client (`resources.gcp`).
 """
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import json
 from dataclasses import dataclass
 from urllib.parse import quote
 
-import google_crc32c
-from google.api_core.exceptions import NotFound, PreconditionFailed
-from google.cloud import storage
-
 from taxi_platform.errors import GoogleUnavailable, NotStaged
 from taxi_platform.google.answers import ANSWER_SECONDS, LOOK_SECONDS, patience
+from taxi_platform.google.libraries import exceptions, google_crc32c, storage
 from taxi_platform.partitions import TripMonth
 from taxi_platform.source import RawFile, columns_of
 from taxi_platform.trips import Column
@@ -109,10 +108,10 @@ def _send(bucket: storage.Bucket, file: RawFile, there: storage.Blob | None, sec
             timeout=ANSWER_SECONDS,
             retry=patience(seconds),
         )
-    except PreconditionFailed:
+    except exceptions.PreconditionFailed:
         # Another run, or a first try whose answer was lost, was there before: the look afterwards tells.
         pass
-    except NotFound as error:
+    except exceptions.NotFound as error:
         raise NotStaged(
             f"There is no bucket {bucket.name}.", "A rerun alone does not help: materialize gcs_bucket first."
         ) from error
@@ -148,7 +147,7 @@ class _Checksums:
     crc32c: str
 
     @classmethod
-    def of(cls, file: RawFile) -> "_Checksums":
+    def of(cls, file: RawFile) -> _Checksums:
         md5, crc32c = hashlib.md5(usedforsecurity=False), google_crc32c.Checksum()
         with file.path.open("rb") as stream:
             while block := stream.read(1 << 20):

@@ -5,43 +5,19 @@ Dagster's history holds. `table_mark` ties a row to the merged table that it spe
 mark as a label, so that rows about a table that was dropped and made anew count for nothing.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from google.cloud import bigquery
-from google.cloud.bigquery import SchemaField
-
+from taxi_platform.google.libraries import bigquery
 from taxi_platform.google.tables import Sql
 from taxi_platform.google.warehouse import Warehouse
 from taxi_platform.trips import Colour
 
 TABLE = "taxi_loads"
-
-_SCHEMA = [
-    SchemaField("colour", "STRING", description="Taxi colour."),
-    SchemaField("filename", "STRING", description="The file's uncompressed name; null in the colour's own row."),
-    SchemaField("turn", "INTEGER", description="In the colour's own row: how many merges there have been."),
-    SchemaField("table_mark", "STRING", description="Label of the merged table that the row speaks of."),
-    SchemaField("sha256", "STRING", description="Of the gzip file that the rows come from, in hexadecimal."),
-    SchemaField("rows_in_file", "INTEGER", description="Rows in the file."),
-    SchemaField("strays", "INTEGER", description="Rows whose pickup lies outside the file's month, or is empty."),
-    SchemaField("days", "DATE", mode="REPEATED", description="The days on which the file's trips begin."),
-    SchemaField("undated", "BOOLEAN", description="Whether the file has trips without a pickup time."),
-    SchemaField(
-        "kept_by",
-        "RECORD",
-        mode="REPEATED",
-        description="Rows that were not added because another file has them, by that file.",
-        fields=[
-            SchemaField("filename", "STRING", description="The file that was loaded first."),
-            SchemaField("sha256", "STRING", description="Its version then."),
-            SchemaField("trips", "INTEGER", description="Rows that it keeps."),
-        ],
-    ),
-    SchemaField("loaded_at", "TIMESTAMP", description="When the rows were put in place."),
-]
 
 
 @dataclass(frozen=True)
@@ -90,7 +66,7 @@ class Loads:
 def ensure(warehouse: Warehouse) -> None:
     """Makes the table where it is missing."""
     if warehouse.table(warehouse.name(TABLE)) is None:
-        table = bigquery.Table(str(warehouse.name(TABLE)), schema=_SCHEMA)
+        table = bigquery.Table(str(warehouse.name(TABLE)), schema=_schema())
         table.description = "What is loaded in the trip tables: a row for each file, and one for each colour."
         warehouse.create(table)
 
@@ -114,6 +90,40 @@ def begin(warehouse: Warehouse, colour: Colour, mark: str) -> None:
         colour=colour.name,
         table_mark=mark,
     )
+
+
+def _schema() -> list[bigquery.SchemaField]:
+    return [
+        bigquery.SchemaField("colour", "STRING", description="Taxi colour."),
+        bigquery.SchemaField(
+            "filename", "STRING", description="The file's uncompressed name; null in the colour's own row."
+        ),
+        bigquery.SchemaField(
+            "turn", "INTEGER", description="In the colour's own row: how many merges there have been."
+        ),
+        bigquery.SchemaField("table_mark", "STRING", description="Label of the merged table that the row speaks of."),
+        bigquery.SchemaField(
+            "sha256", "STRING", description="Of the gzip file that the rows come from, in hexadecimal."
+        ),
+        bigquery.SchemaField("rows_in_file", "INTEGER", description="Rows in the file."),
+        bigquery.SchemaField(
+            "strays", "INTEGER", description="Rows whose pickup lies outside the file's month, or is empty."
+        ),
+        bigquery.SchemaField("days", "DATE", mode="REPEATED", description="The days on which the file's trips begin."),
+        bigquery.SchemaField("undated", "BOOLEAN", description="Whether the file has trips without a pickup time."),
+        bigquery.SchemaField(
+            "kept_by",
+            "RECORD",
+            mode="REPEATED",
+            description="Rows that were not added because another file has them, by that file.",
+            fields=[
+                bigquery.SchemaField("filename", "STRING", description="The file that was loaded first."),
+                bigquery.SchemaField("sha256", "STRING", description="Its version then."),
+                bigquery.SchemaField("trips", "INTEGER", description="Rows that it keeps."),
+            ],
+        ),
+        bigquery.SchemaField("loaded_at", "TIMESTAMP", description="When the rows were put in place."),
+    ]
 
 
 def _turn(rows: Iterable[Mapping[str, Any]]) -> int | None:

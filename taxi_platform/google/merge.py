@@ -5,18 +5,19 @@ record together. Nothing that was looked at can have changed by then, because me
 counts the turn up in `taxi_loads` and fails when it is not the turn that it looked at. It then looks again.
 """
 
+from __future__ import annotations
+
 import re
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from google.api_core.exceptions import GoogleAPICallError
-from google.cloud import bigquery
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from taxi_platform.errors import ForeignTable, TableBusy
 from taxi_platform.google import loads
+from taxi_platform.google.libraries import bigquery, exceptions
 from taxi_platform.google.loads import Load, Loads
 from taxi_platform.google.monthly import MonthlyTable, find_monthly_or_raise
 from taxi_platform.google.tables import (
@@ -116,7 +117,7 @@ def _merge_once(warehouse: Warehouse, month: TripMonth, mark: str) -> Merged:
         return Merged(old, False, None, 0, held, _total(looked.before))
     try:
         _exchange(warehouse, looked, on_days(month.colour.pickup, days, undated=undated))
-    except GoogleAPICallError as error:
+    except exceptions.GoogleAPICallError as error:
         if _CONFLICT.search(error.message or ""):
             raise _OvertakenError from error
         raise

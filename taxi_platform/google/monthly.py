@@ -4,14 +4,15 @@ Each says in its description which file it is of. The typed table says so only a
 a table without that line is one that was not finished.
 """
 
+from __future__ import annotations
+
 import hashlib
 import re
 from dataclasses import dataclass
 
-from google.cloud import bigquery, storage
-
 from taxi_platform.errors import BadFile, ForeignTable, GoogleUnavailable, NotStaged
 from taxi_platform.google.lake import LakeObject, find
+from taxi_platform.google.libraries import bigquery, storage
 from taxi_platform.google.tables import (
     Sql,
     column_sql,

@@ -4,6 +4,8 @@ Identifiers cannot be query parameters, so each one is checked here before it be
 stand in statements as constants made of dates: BigQuery leaves out partitions only for constants.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -11,10 +13,9 @@ from datetime import date, timedelta
 from importlib.resources import files
 from typing import NewType
 
-from google.cloud.bigquery import SchemaField
-
 from taxi_platform import sql
 from taxi_platform.errors import BadSetting
+from taxi_platform.google.libraries import bigquery
 from taxi_platform.partitions import TripMonth
 from taxi_platform.trips import FILENAME, UNIQUE_ROW_ID, Colour, Column, Kind
 
@@ -101,22 +102,25 @@ def type_of(column: Column) -> str:
     return "BYTES" if column.name == UNIQUE_ROW_ID.name else column.kind.bigquery
 
 
-def schema_fields(colour: Colour) -> list[SchemaField]:
+def schema_fields(colour: Colour) -> list[bigquery.SchemaField]:
     """The schema of the monthly and the merged table, with descriptions."""
     return [
-        SchemaField(column.name, type_of(column), description=column.description) for column in table_columns(colour)
+        bigquery.SchemaField(column.name, type_of(column), description=column.description)
+        for column in table_columns(colour)
     ]
 
 
-def external_fields(header: Iterable[str], columns: Iterable[Column | None]) -> list[SchemaField]:
+def external_fields(header: Iterable[str], columns: Iterable[Column | None]) -> list[bigquery.SchemaField]:
     """The external table's schema: an external CSV table is positional, so it follows the file's own header.
 
     Columns that the registry does not know are text, and are left out of the tables made from it.
     """
     return [
-        SchemaField(column.name, column.kind.bigquery, description=column.description)
+        bigquery.SchemaField(column.name, column.kind.bigquery, description=column.description)
         if column
-        else SchemaField(f"unknown_{place}", "STRING", description=f"Not known to the registry; {name!r} in the file.")
+        else bigquery.SchemaField(
+            f"unknown_{place}", "STRING", description=f"Not known to the registry; {name!r} in the file."
+        )
         for place, (name, column) in enumerate(zip(header, columns, strict=True), 1)
     ]
 

@@ -3,6 +3,8 @@
 Not here: what the statements say, and how the client gets its credentials (`resources.gcp`).
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,11 +12,10 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
-from google.api_core.exceptions import GoogleAPICallError, NotFound
-from google.cloud import bigquery
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from taxi_platform.google.answers import ANSWER_SECONDS, LOOK_SECONDS, is_transient, patience
+from taxi_platform.google.libraries import bigquery, exceptions
 from taxi_platform.google.tables import Sql, TableName
 from taxi_platform.partitions import TripMonth
 
@@ -33,7 +34,7 @@ class Work:
     slot_milliseconds: int = 0
     rows_affected: int = 0
 
-    def __add__(self, other: "Work") -> "Work":
+    def __add__(self, other: Work) -> Work:
         return Work(
             self.jobs + other.jobs,
             self.bytes_processed + other.bytes_processed,
@@ -72,7 +73,9 @@ class Warehouse:
         A job that fails for a reason that passes is run again: every statement here may be repeated.
         """
         attempts = Retrying(
-            retry=retry_if_exception(lambda error: isinstance(error, GoogleAPICallError) and is_transient(error)),
+            retry=retry_if_exception(
+                lambda error: isinstance(error, exceptions.GoogleAPICallError) and is_transient(error)
+            ),
             wait=wait_random_exponential(multiplier=0.5, max=20),
             stop=stop_after_delay(self.patience_seconds),
             reraise=True,
@@ -121,7 +124,7 @@ class Warehouse:
         """The table as it stands now, or None."""
         try:
             return self.client.get_table(str(name), retry=patience(self.patience_seconds), timeout=LOOK_SECONDS)
-        except NotFound:
+        except exceptions.NotFound:
             return None
 
     def create(self, table: bigquery.Table) -> None:

@@ -1,26 +1,31 @@
 """Google Cloud: the clients, with credentials from the settings and emulators in Google's place where they are set.
 
-Not here: what is done with a client (`taxi_platform.google`). dagster-gcp's own way to a client is replaced: it takes
-no credentials for storage, and for BigQuery writes the key to a file and into the environment.
+Not here: what is done with a client (`taxi_platform.google`). dagster-gcp's resources are not used: they take no
+credentials for storage, write the key for BigQuery to a file and into the environment, and to import them alone takes
+as long as to start Dagster, in each run of either leg.
 """
+
+from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
 
-import google.auth
-from dagster_gcp import BigQueryResource, GCSResource
-from google.api_core.client_options import ClientOptions
-from google.api_core.exceptions import Conflict, Forbidden, NotFound
-from google.auth.credentials import AnonymousCredentials, Credentials
-from google.cloud import bigquery, storage
-from google.oauth2 import service_account
+import dagster as dg
 
 from taxi_platform.errors import BadSetting, MissingRight
 from taxi_platform.google.answers import LOOK_SECONDS, patience, told_plainly
+from taxi_platform.google.libraries import (
+    auth,
+    bigquery,
+    client_options,
+    credentials,
+    exceptions,
+    service_account,
+    storage,
+)
 from taxi_platform.google.tables import check_dataset, check_project
 from taxi_platform.google.warehouse import Warehouse
 from taxi_platform.settings import Settings
@@ -42,7 +47,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _LOCATION = re.compile(r"[A-Za-z][A-Za-z0-9-]+")
 
 
-class GoogleStorage(GCSResource):
+class GoogleStorage(dg.ConfigurableResource):
     """Google Cloud Storage and the lake's bucket.
 
     Fields that are None come from the settings: `project` GCP_PROJECT_ID, `bucket` GCP_BUCKET_NAME, `location`
@@ -50,6 +55,7 @@ class GoogleStorage(GCSResource):
     are waited out.
     """
 
+    project: str | None = None
     bucket: str | None = None
     location: str | None = None
     endpoint: str | None = None
@@ -77,12 +83,8 @@ class GoogleStorage(GCSResource):
         return storage.Client(
             project=project,
             credentials=find_credentials(anonymous=self.endpoint_url is not None),
-            client_options=ClientOptions(api_endpoint=self.endpoint_url) if self.endpoint_url else None,
+            client_options=client_options.ClientOptions(api_endpoint=self.endpoint_url) if self.endpoint_url else None,
         )
-
-    def get_object_to_set_on_execution_context(self) -> Self:
-        """Itself: dagster-gcp's would make a client, and fail, before a step or a schedule can say what is wrong."""
-        return self
 
     @contextmanager
     def lake(self, doing: str) -> Iterator[storage.Bucket]:
@@ -111,7 +113,7 @@ class GoogleStorage(GCSResource):
                     found = client.create_bucket(
                         bucket, location=location, timeout=LOOK_SECONDS, retry=patience(self.patience)
                     )
-            except (Conflict, Forbidden) as error:
+            except (exceptions.Conflict, exceptions.Forbidden) as error:
                 raise _not_our_bucket(name) from error
             allowed = found.test_iam_permissions(
                 list(NEEDED_ON_BUCKET), timeout=LOOK_SECONDS, retry=patience(self.patience)
@@ -125,7 +127,7 @@ class GoogleStorage(GCSResource):
         return found, made
 
 
-class GoogleBigQuery(BigQueryResource):
+class GoogleBigQuery(dg.ConfigurableResource):
     """BigQuery and the dataset.
 
     Fields that are None come from the settings: `project` GCP_PROJECT_ID, `dataset` GCP_DATASET, `location`
@@ -133,6 +135,8 @@ class GoogleBigQuery(BigQueryResource):
     are waited out. `merge_patience`: seconds to go on trying while other months are merged.
     """
 
+    project: str | None = None
+    location: str | None = None
     dataset: str | None = None
     endpoint: str | None = None
     patience: float = PATIENCE
@@ -149,25 +153,16 @@ class GoogleBigQuery(BigQueryResource):
 
     @contextmanager
     def get_client(self) -> Iterator[bigquery.Client]:
-        if self.gcp_credentials:
-            raise BadSetting(
-                "The resource's gcp_credentials are not used, since they would be written to a file.",
-                "A rerun does not help. Set GCP_CREDS.",
-            )
         client = bigquery.Client(
             project=_project(self.project),
             location=_location(self.location),
             credentials=find_credentials(anonymous=self.endpoint_url is not None),
-            client_options=ClientOptions(api_endpoint=self.endpoint_url) if self.endpoint_url else None,
+            client_options=client_options.ClientOptions(api_endpoint=self.endpoint_url) if self.endpoint_url else None,
         )
         try:
             yield client
         finally:
             client.close()
-
-    def get_object_to_set_on_execution_context(self) -> "GoogleBigQuery":
-        """Itself, as for storage."""
-        return self
 
     @contextmanager
     def warehouse(self, doing: str) -> Iterator[Warehouse]:
@@ -190,7 +185,7 @@ class GoogleBigQuery(BigQueryResource):
             made = False
             try:
                 found = client.get_dataset(wanted, retry=retry, timeout=LOOK_SECONDS)
-            except NotFound:
+            except exceptions.NotFound:
                 made = True
                 dataset = bigquery.Dataset(wanted)
                 dataset.location = there.location
@@ -209,17 +204,17 @@ class GoogleBigQuery(BigQueryResource):
         return found, made
 
 
-def find_credentials(*, anonymous: bool = False) -> Credentials:
+def find_credentials(*, anonymous: bool = False) -> credentials.Credentials:
     """The credentials that the settings name: GCP_CREDS as JSON text or as a path, else the application default ones.
 
     `anonymous`: for an emulator. Nothing of a key is ever in an error, and none is written anywhere.
     """
     if anonymous:
-        return AnonymousCredentials()
+        return credentials.AnonymousCredentials()
     secret = Settings().gcp_creds
     if secret is None:
         with told_plainly("looked for credentials", endpoint="the metadata server", rights=BIGQUERY_RIGHTS):
-            found, _ = google.auth.default(scopes=SCOPES)
+            found, _ = auth.default(scopes=SCOPES)
             return found
     text = secret.get_secret_value().strip()
     text = text if text.startswith("{") else _read(text)

@@ -6,24 +6,30 @@ text plain or as a dictionary, an empty column as null, int or double. What coun
 Not here: how a file is fetched (`download`, `resources.mirror`), nor what a good line is (`file_check`).
 """
 
+from __future__ import annotations
+
 import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
-
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, BinaryIO
 
 from taxi_platform.errors import BadFile
+from taxi_platform.lazy_module import LazyModule
 from taxi_platform.partitions import TripMonth
 from taxi_platform.source import columns_of
 from taxi_platform.source.file_check import Checked, FileCheck
 from taxi_platform.source.gzip_lines import describe
 from taxi_platform.source.transfer import write_all
 from taxi_platform.trips import Column, Kind
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+else:
+    pa, pc, pq = map(LazyModule, ("pyarrow", "pyarrow.compute", "pyarrow.parquet"))
 
 ROOM_FACTOR = 4.0
 """Bytes of disk that a month needs for each byte of its Parquet file: it and the CSV, which is up to twice as large."""

@@ -263,11 +263,3 @@ def test_the_environment_is_not_touched(
     bigquery.ensure_dataset()
     find_credentials()
     assert dict(os.environ) == before
-
-
-def test_dagster_s_own_field_for_a_key_is_refused() -> None:
-    with (
-        pytest.raises(BadSetting, match="Set GCP_CREDS"),
-        GoogleBigQuery(project="test-project", gcp_credentials="e30=").get_client(),
-    ):
-        pass
