@@ -159,27 +159,21 @@ def _extra_columns(file: RawFile) -> list[str]:
 
 @dataclass
 class _Blocks:
-    """A file's blocks of whole lines, handed out to several streams, with the lines that each stream got."""
+    """A file's blocks of whole lines, each handed out once, with its number, to one of several streams."""
 
-    blocks: Iterator[bytes]
+    blocks: Iterator[tuple[int, bytes]]
     lock: threading.Lock = field(default_factory=threading.Lock)
-    next_line: int = 2
     stopped: bool = False
 
-    def take(self) -> tuple[int, int, bytes] | None:
-        """The next block with its first line's number in the file and its number of lines, or None at the end."""
+    def take(self) -> tuple[int, bytes] | None:
+        """The next block, or None at the end."""
         with self.lock:
-            block = None if self.stopped else next(self.blocks, None)
-            if block is None:
-                return None
-            first, lines = self.next_line, block.count(b"\n")
-            self.next_line += lines
-            return first, lines, block
+            return None if self.stopped else next(self.blocks, None)
 
 
 def _copy(postgres: Postgres, file: RawFile, table: sql.Identifier) -> int:
     """Copies the file into the table on several connections; the rows that the server counted."""
-    blocks = _Blocks(read_blocks(file.path))
+    blocks = _Blocks(enumerate(read_blocks(file.path)))
     try:
         with ThreadPoolExecutor(STREAMS, thread_name_prefix="copy") as pool:
             streams = [pool.submit(_copy_stream, postgres, file, table, blocks) for _ in range(STREAMS)]
@@ -198,35 +192,31 @@ def _copy_stream(postgres: Postgres, file: RawFile, table: sql.Identifier, block
     # The server reads the text format with less work than CSV. A checked file has no quotes, and where it has a
     # backslash, which that format gives a meaning, it is doubled.
     command = sql.SQL("copy {} ({}) from stdin with (format text, delimiter ',', null '')").format(table, columns)
-    starts: list[tuple[int, int]] = []
-    sent = 0
+    sent: list[int] = []
     with postgres.connect(f"copies {file.month}") as connection, connection.cursor() as cursor:
         # What these rows' commit does not wait for, the commit that gives the table its name does: the log is in order.
         connection.execute("set synchronous_commit = off")
         try:
             with cursor.copy(command) as copy:
                 while taken := blocks.take():
-                    first, lines, block = taken
-                    starts.append((sent, first))
-                    sent += lines
+                    number, block = taken
+                    sent.append(number)
                     copy.write(block.replace(b"\\", b"\\\\"))
         except psycopg.DataError as error:
             blocks.stopped = True
-            raise _bad_value(file, error, starts) from error
+            raise _bad_value(file, error, sent) from error
         except BaseException:
             blocks.stopped = True
             raise
         return cursor.rowcount
 
 
-def _bad_value(file: RawFile, error: psycopg.DataError, starts: list[tuple[int, int]]) -> BadFile:
+def _bad_value(file: RawFile, error: psycopg.DataError, sent: list[int]) -> BadFile:
     """What the server says of a value, with the stream's line turned into the file's."""
     context = re.search(r"line (\d+)(?:, column ([^:]+))?", error.diag.context or "")
     line = column = None
     if context:
-        at = int(context[1]) - 1
-        sent, first = max(start for start in starts if start[0] <= at)
-        line = first + at - sent
+        line = _line_in_file(file, int(context[1]), sent)
         column = _copied_columns(file).get(context[2])
     return BadFile(
         error.diag.message_primary or "a value that Postgres does not take",
@@ -235,6 +225,22 @@ def _bad_value(file: RawFile, error: psycopg.DataError, starts: list[tuple[int, 
         line=line,
         column=column,
     )
+
+
+def _line_in_file(file: RawFile, line: int, sent: list[int]) -> int:
+    """The file's line that is this one of those that a stream sent, in the blocks of these numbers.
+
+    The file is read again for it, so that nothing has to be counted while it is copied.
+    """
+    before = 1
+    for number, block in enumerate(read_blocks(file.path)):
+        lines = block.count(b"\n")
+        if number in sent:
+            if line <= lines:
+                break
+            line -= lines
+        before += lines
+    return before + line
 
 
 def _finish(connection: psycopg.Connection, file: RawFile, name: str) -> Record:

@@ -4,14 +4,17 @@ Not here: what the lines must look like (`file_check`).
 """
 
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
+
+from zlib_ng import zlib_ng as zlib
 
 from taxi_platform.errors import BadFile
 
 BLOCK = 1 << 20
-"""Bytes that are decompressed at once, whatever the compression."""
+"""Bytes of text that are decompressed at once, whatever the compression."""
+_READ = 1 << 17
+"""Bytes of a gzip file that are read at once: about what becomes one piece. Twice as much took twice the time."""
 LONGEST_LINE = 1 << 20
 """Bytes; a real line has about a hundred."""
 MEND = "A rerun does not help until the mirror has a sound file; then run raw_csv again, it fetches what changed."
@@ -21,17 +24,18 @@ _HEAD = 1 << 16
 
 
 class Gunzip:
-    """Decompresses a file piece by piece. zlib compares each member's CRC and length when the member ends."""
+    """Decompresses a file piece by piece. The library compares each member's CRC and length when the member ends."""
 
-    def __init__(self, filename: str) -> None:
-        """`filename` is for the errors."""
+    def __init__(self, filename: str, piece: int = BLOCK) -> None:
+        """`filename` is for the errors; a piece of text has `piece` bytes at most."""
         self._filename = filename
+        self._piece = piece
         self._member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         self._ended = 0
         self._head = b""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The text of the next bytes of the file, at most `BLOCK` bytes at a time.
+        """The text of the next bytes of the file, in its pieces.
 
         Raises BadFile when they are not gzip, are damaged, or stand behind the end of the gzip data.
         """
@@ -41,8 +45,8 @@ class Gunzip:
                 self._ended += 1
                 self._member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
             try:
-                piece = self._member.decompress(data, BLOCK)
-            except zlib.error as error:
+                piece = self._member.decompress(data, self._piece)
+            except zlib.error as error:  # pyright: ignore[reportGeneralTypeIssues]: its stub calls the class an instance
                 raise self._bad(self._reason(str(error))) from None
             data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
             if piece:
@@ -108,32 +112,26 @@ def _short(text: str) -> str:
 
 
 def read_blocks(path: Path, size: int = BLOCK) -> Iterator[bytes]:
-    """The lines of a gzipped CSV without its header, in blocks of whole lines, each of about `size` bytes.
+    """The lines of a gzipped CSV without its header, in blocks of whole lines, of `size` bytes and a line at most.
 
     Every block ends in a line end, also the last one of a file that does not. No block is empty; a file of a header
     alone has none. Raises BadFile when the file is damaged.
     """
-    gunzip = Gunzip(path.name)
-    text = header = b""
+    gunzip = Gunzip(path.name, size)
+    header = rest = b""
     with path.open("rb") as file:
-        while data := file.read(max(size // 8, 1)):
+        while data := file.read(_READ):
             for piece in gunzip.feed(data):
-                text += piece
-                if not header:
-                    header, text = _split_header(text)
-                end = text.rfind(b"\n") + 1 if len(text) >= size else 0
-                if header and end:
-                    yield text[:end]
-                    text = text[end:]
+                end = piece.rfind(b"\n") + 1
+                block, rest = (rest + piece[:end], piece[end:]) if end else (b"", rest + piece)
+                if block and not header:
+                    header, _, block = block.partition(b"\n")
+                    header += b"\n"
+                if block:
+                    yield block
     gunzip.finish()
-    if header and text:
-        yield text if text.endswith(b"\n") else text + line_end(header)
-
-
-def _split_header(text: bytes) -> tuple[bytes, bytes]:
-    """The header's line, empty while it is not complete, and what follows."""
-    end = text.find(b"\n") + 1
-    return text[:end], text[end:]
+    if header and rest:
+        yield rest + line_end(header)
 
 
 def line_end(header: bytes) -> bytes:

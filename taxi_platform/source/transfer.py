@@ -19,7 +19,7 @@ from taxi_platform.errors import BadFile, PermanentError
 from taxi_platform.source import Version
 from taxi_platform.source.download import Interrupted, answer, readable, safe_url, version_of, version_on_disk
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16
 """Bytes read at once from the network or the disk."""
 _LOG_EVERY = 5.0
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
