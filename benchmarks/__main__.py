@@ -21,6 +21,7 @@ from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
 GROUPS: dict[str, Callable[[Bench], list[Figure]]] = {
     "first": figures.first_month,
     "again": figures.again,
+    "stock": figures.stock,
     "side-by-side": figures.side_by_side,
     "memory": figures.memory,
     "startup": startup,

@@ -8,18 +8,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
 from benchmarks import contenders
 from benchmarks.load import Loader
-from benchmarks.work import Files, Work, empty_database
+from benchmarks.work import Files, StockPostgres, Work, empty_database, settle
 
 ROUNDS = 3
 MONTHS = 24
 """Months that ours loads one after another; the flow loads the first twelve."""
 SMALL = 1000
+STOCK = ", stock settings"
 
 
 @dataclass
@@ -43,6 +44,20 @@ class Bench:
         rounds = self.measured[group]
         return median(a / b for a, b in zip(rounds[above], rounds[below], strict=True))
 
+    def time(self, group: str, name: str, way: Callable[[str, Work], None], url: str, work: Work) -> None:
+        """Measures one of the other ways."""
+        settle(url)
+        began = time.monotonic()
+        way(url, work)
+        self.note(group, name, time.monotonic() - began)
+
+    def load(self, group: str, name: str, loader: Loader, url: str, work: Work) -> None:
+        """Measures ours."""
+        loader.prepare(work)
+        settle(url)
+        loader.go()
+        self.note(group, name, loader.wait().seconds)
+
     @contextmanager
     def loader(self, url: str, *, ready: bool = True) -> Iterator[Loader]:
         """A loading process on a database. It has loaded a small month before, so that no figure has the first one's
@@ -63,35 +78,52 @@ class Figure:
     unit: str = ""
 
 
-def first_month(bench: Bench) -> list[Figure]:
-    """The floor, ours and the flow, each into a database where nothing stands."""
-    group, work = "first month", bench.files.month(0)
+def first_month(bench: Bench, server: str = "") -> list[Figure]:
+    """The floor, ours and the flow, each into a database where nothing stands. `server` names another than usual."""
+    group, work = f"first month{server}", bench.files.month(0)
     for _ in range(ROUNDS):
-        _time(bench, group, "floor", contenders.floor, work)
-        _load(bench, group, "ours", work)
-        _time(bench, group, "flow", _flow_into_nothing, work)
+        with empty_database(bench.server_url) as url:
+            bench.time(group, "floor", contenders.floor, url, work)
+        with empty_database(bench.server_url) as url, bench.loader(url) as loader:
+            bench.load(group, "ours", loader, url, work)
+        with empty_database(bench.server_url) as url:
+            contenders.flow_tables(url, work.month.colour)
+            bench.time(group, "flow", contenders.flow, url, work)
     return [
-        Figure("ours ÷ floor, first month into an empty table", bench.ratio(group, "ours", "floor"), "≤ 1.4"),
-        Figure("flow ÷ ours, first month", bench.ratio(group, "flow", "ours"), "≥ 4"),
+        Figure(f"ours ÷ floor, first month into an empty table{server}", bench.ratio(group, "ours", "floor"), "≤ 1.4"),
+        Figure(f"flow ÷ ours, first month{server}", bench.ratio(group, "flow", "ours"), "≥ 4"),
     ]
+
+
+def stock(bench: Bench) -> list[Figure]:
+    """The first month and a month again on a server with PostgreSQL's own settings."""
+    server = StockPostgres(bench.folder / "stock")
+    try:
+        other = replace(bench, server_url=server.start())
+        return first_month(other, STOCK) + again(other, STOCK)
+    finally:
+        server.remove()
 
 
 def others(bench: Bench) -> list[Figure]:
     """pandas and dlt, in turn with ours."""
     group, work = "other ways", bench.files.month(0)
     for _ in range(ROUNDS):
-        _time(bench, group, "pandas", contenders.pandas, work)
-        _load(bench, group, "ours", work)
-        _time(bench, group, "dlt", contenders.dlt, work)
+        with empty_database(bench.server_url) as url:
+            bench.time(group, "pandas", contenders.pandas, url, work)
+        with empty_database(bench.server_url) as url, bench.loader(url) as loader:
+            bench.load(group, "ours", loader, url, work)
+        with empty_database(bench.server_url) as url:
+            bench.time(group, "dlt", contenders.dlt, url, work)
     return [
         Figure("pandas ÷ ours", bench.ratio(group, "pandas", "ours"), "≥ 35"),
         Figure("dlt merge ÷ ours", bench.ratio(group, "dlt", "ours"), "≥ 13"),
     ]
 
 
-def again(bench: Bench) -> list[Figure]:
+def again(bench: Bench, server: str = "") -> list[Figure]:
     """A month that is loaded already, from a file that changed."""
-    group = "again from a changed file"
+    group = f"again from a changed file{server}"
     versions = [bench.files.month(0), bench.files.month(0, changed=True)]
     with empty_database(bench.server_url) as url, bench.loader(url) as loader:
         contenders.flow_tables(url, versions[0].month.colour)
@@ -99,9 +131,11 @@ def again(bench: Bench) -> list[Figure]:
         contenders.flow(url, versions[0])
         for turn in range(ROUNDS):
             work = versions[(turn + 1) % 2]
-            bench.note(group, "ours", loader.load(work).seconds)
-            bench.note(group, "flow", _seconds(contenders.flow, url, work))
-    return [Figure("flow ÷ ours, a month again from a changed file", bench.ratio(group, "flow", "ours"), "≥ 5.5")]
+            bench.load(group, "ours", loader, url, work)
+            bench.time(group, "flow", contenders.flow, url, work)
+    return [
+        Figure(f"flow ÷ ours, a month again from a changed file{server}", bench.ratio(group, "flow", "ours"), "≥ 5.5")
+    ]
 
 
 def backfill(bench: Bench) -> list[Figure]:
@@ -111,16 +145,16 @@ def backfill(bench: Bench) -> list[Figure]:
     with empty_database(bench.server_url) as url, bench.loader(url) as loader:
         contenders.flow_tables(url, months[0].month.colour)
         for number, work in enumerate(months, 1):
-            bench.note(group, f"ours, month {number}", loader.load(work).seconds)
+            bench.load(group, f"ours, month {number}", loader, url, work)
             if number < 12:
-                bench.note(group, f"flow, month {number}", _seconds(contenders.flow, url, work))
+                bench.time(group, f"flow, month {number}", contenders.flow, url, work)
         for _ in range(ROUNDS):
-            bench.note(group, "flow, month 12", _seconds(contenders.flow, url, months[11]))
+            bench.time(group, "flow, month 12", contenders.flow, url, months[11])
             contenders.forget_in_flow(url, months[11])
         for _ in range(ROUNDS):
             for number in (1, 12, 24):
                 contenders.forget_ours(url, months[number - 1])
-                bench.note(group, f"ours again, month {number}", loader.load(months[number - 1]).seconds)
+                bench.load(group, f"ours again, month {number}", loader, url, months[number - 1])
     return [
         Figure(
             "flow ÷ ours, twelfth month of a year's backfill",
@@ -144,6 +178,7 @@ def side_by_side(bench: Bench) -> list[Figure]:
             with empty_database(bench.server_url) as url, bench.loader(url) as one, bench.loader(url) as two:
                 one.prepare(works[0])
                 two.prepare(works[1])
+                settle(url)
                 began = time.monotonic()
                 one.go()
                 if not at_once:
@@ -181,24 +216,3 @@ def memory(bench: Bench) -> list[Figure]:
             "peak memory of the loading process, 6 million rows", bench.median(group, "6 million rows"), "equal", "MB"
         ),
     ]
-
-
-def _time(bench: Bench, group: str, name: str, way: Callable[[str, Work], None], work: Work) -> None:
-    with empty_database(bench.server_url) as url:
-        bench.note(group, name, _seconds(way, url, work))
-
-
-def _load(bench: Bench, group: str, name: str, work: Work) -> None:
-    with empty_database(bench.server_url) as url, bench.loader(url) as loader:
-        bench.note(group, name, loader.load(work).seconds)
-
-
-def _seconds(way: Callable[[str, Work], None], url: str, work: Work) -> float:
-    began = time.monotonic()
-    way(url, work)
-    return time.monotonic() - began
-
-
-def _flow_into_nothing(url: str, work: Work) -> None:
-    contenders.flow_tables(url, work.month.colour)
-    contenders.flow(url, work)

@@ -4,11 +4,13 @@ Not here: ways of loading them.
 """
 
 import gzip
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -16,6 +18,7 @@ from psycopg import sql
 
 from taxi_platform.demo.sample_trips import write_sample
 from taxi_platform.partitions import TripMonth
+from taxi_platform.resources.embedded_postgres import SERVER_SETTINGS, EmbeddedPostgres
 
 ROWS = 1_500_000
 # The shortest month: its days exist in every other.
@@ -68,13 +71,33 @@ class Files:
         return header + b"\n", text
 
 
+class StockPostgres(EmbeddedPostgres):
+    """The embedded server with the settings that PostgreSQL comes with; only where it listens is ours."""
+
+    settings: ClassVar = {name: SERVER_SETTINGS[name] for name in ("listen_addresses", "unix_socket_directories")}
+
+
+def settle(url: str) -> None:
+    """Leaves nothing to do of what was changed before: whoever is measured next would pay for it.
+
+    That is to vacuum and analyze, which the server begins by itself within a minute, and to write to the disk.
+    """
+    with psycopg.connect(url, autocommit=True) as connection:
+        changed = connection.execute(
+            "select schemaname, relname from pg_stat_user_tables where n_mod_since_analyze > 0 or n_dead_tup > 0"
+        ).fetchall()
+        for table in changed:
+            connection.execute(sql.SQL("vacuum (analyze) {}").format(sql.Identifier(*table)))
+        connection.execute("checkpoint")
+    os.sync()
+
+
 @contextmanager
 def empty_database(server_url: str) -> Iterator[str]:
-    """The URL of a database that is dropped at the end. What was written before is on disk when it is handed out."""
+    """The URL of a database that is dropped at the end."""
     name = f"bench_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        connection.execute("checkpoint")
         try:
             yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
         finally:

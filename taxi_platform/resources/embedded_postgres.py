@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 import psycopg
@@ -63,6 +64,8 @@ class EmbeddedPostgres:
 
     Any number of processes may use one at once: what changes it happens under a lock on a file in the folder.
     """
+
+    settings: ClassVar = SERVER_SETTINGS
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
@@ -183,7 +186,7 @@ class EmbeddedPostgres:
         for patience in (0.5, 1, 2, None):
             if not self._port.exists() or not _is_free(int(self._port.read_text())):
                 self._port.write_text(str(free_port()))
-            settings = {**SERVER_SETTINGS, "port": self._port.read_text()}
+            settings = {**self.settings, "port": self._port.read_text()}
             options = " ".join(f"-c {name}={value}" for name, value in settings.items())
             told = place.log.stat().st_size if place.log.exists() else 0
             started = place.run(
