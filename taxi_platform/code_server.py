@@ -3,8 +3,8 @@
 In the deployment of docker-compose.yml runs are processes beside the code server, in one container, and end with it.
 For that `dagster api grpc` lacks two things. Told to stop, it waits for its runs and meanwhile refuses new ones for
 good, so that a queue of months fails while it waits. And nobody ever ends the record of the runs that ended with it.
-So this stops all at once, which no table minds; and when it is back, it reports those runs as failed. dagster.yaml
-has them run again.
+So this stops all at once, which no table minds; and when it is back, it reports those runs as failed, so that Dagster
+runs them again, as deploy/compose/dagster.yaml has it.
 
 Not here: anything for Kubernetes, where each run has a pod of its own. There the chart starts `dagster api grpc`.
 """

@@ -237,11 +237,10 @@ def materialize(folder: Path, month: TripMonth, **settings: str) -> subprocess.C
     )
 
 
-def test_the_readmes_command_loads_a_month_into_the_embedded_server(
-    mirror: HttpMirror, cli_home: Path, tmp_path: Path
-) -> None:
+def test_the_readmes_command_loads_a_month_into_the_embedded_server(mirror: HttpMirror, cli_home: Path) -> None:
+    """Typed where the README has it typed: Dagster reads the dagster.yaml that lies there."""
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN), trip(GREEN)]))
-    done = materialize(tmp_path, GREEN, TAXI_HOME=str(cli_home), TAXI_SOURCE_URL=mirror.url)
+    done = materialize(REPO, GREEN, TAXI_HOME=str(cli_home), TAXI_SOURCE_URL=mirror.url)
     assert done.returncode == 0, done.stderr
     with psycopg.connect(EmbeddedPostgres(cli_home / "postgres").url()) as connection:
         assert connection.execute("select count(*) from green_tripdata").fetchall() == [(2,)]

@@ -120,7 +120,7 @@ def test_the_image_runs_as_a_number_that_is_not_root_and_takes_no_secret() -> No
     # It sends only what it needs to the builder, and .env is not of that.
     sent = (REPO / ".dockerignore").read_text().split("\n", 1)[1].split()
     assert sent[0] == "*"
-    copied = ["pyproject.toml", "constraints.txt", "dagster.yaml", "workspace.yaml", "taxi_platform"]
+    copied = ["pyproject.toml", "constraints.txt", "deploy/compose/dagster.yaml", "workspace.yaml", "taxi_platform"]
     assert {f"!{name}" for name in copied} <= set(sent)
     assert not any(".env" in line for line in sent)
 
@@ -145,7 +145,7 @@ def test_the_chart_knows_every_key(values: dict[str, Any]) -> None:
 def test_limits_retries_and_times_are_the_same_in_development_with_compose_and_in_kubernetes(
     values: dict[str, Any],
 ) -> None:
-    composed = read_yaml(REPO / "dagster.yaml")
+    composed = read_yaml(REPO / "deploy/compose/dagster.yaml")
     runs_at_once = composed["run_queue"].pop("max_concurrent_runs")
     for name, developed in read_yaml(REPO / "taxi_platform/instance.yaml").items():
         if name != "storage":
@@ -153,6 +153,9 @@ def test_limits_retries_and_times_are_the_same_in_development_with_compose_and_i
                 **composed[name],
                 "max_concurrent_runs": runs_at_once,
             }, name
+
+    for name, typed in read_yaml(REPO / "dagster.yaml").items():
+        assert composed[name] | typed == composed[name], name
 
     charted = values["additionalInstanceConfig"]
     assert charted["run_queue"].pop("max_concurrent_runs") == 4
