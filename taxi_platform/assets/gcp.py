@@ -5,17 +5,16 @@ The assets say what a thing is; `io_managers.gcs` and `io_managers.bigquery` wri
 
 import dagster as dg
 
+from taxi_platform.assets.common import OWNERS, retries, trip_asset
 from taxi_platform.column_schema import schema_of, union_columns
 from taxi_platform.google.lake import LakeObject
 from taxi_platform.google.monthly import ExternalTable, MonthlyTable
 from taxi_platform.google.tables import type_of
-from taxi_platform.partitions import trip_partitions
 from taxi_platform.resources.gcp import GoogleBigQuery, GoogleStorage
 from taxi_platform.source import RawFile
 from taxi_platform.trips import FILENAME, UNIQUE_ROW_ID
 
-# Permanent errors say themselves that they are not to be retried.
-_RETRIES = dg.RetryPolicy(max_retries=3, delay=10, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+_RETRIES = retries(10)
 
 # Both colours' columns; a run's own schema, with only its colour's, is in that run's metadata. The bucket and the
 # dataset show the columns of what they hold.
@@ -26,7 +25,7 @@ _TABLE_SCHEMA = schema_of([UNIQUE_ROW_ID, FILENAME, *union_columns()], type_of)
 @dg.asset(
     group_name="gcp",
     kinds={"gcs"},
-    owners=["team:taxi-platform"],
+    owners=OWNERS,
     code_version="1",
     retry_policy=_RETRIES,
     metadata={"dagster/uri": "gs://<GCP_BUCKET_NAME>", "dagster/column_schema": _FILE_SCHEMA},
@@ -47,7 +46,7 @@ def gcs_bucket(gcs: GoogleStorage) -> dg.MaterializeResult:
 @dg.asset(
     group_name="gcp",
     kinds={"bigquery"},
-    owners=["team:taxi-platform"],
+    owners=OWNERS,
     code_version="1",
     retry_policy=_RETRIES,
     metadata={"dagster/uri": "bigquery://<GCP_PROJECT_ID>/<GCP_DATASET>", "dagster/column_schema": _TABLE_SCHEMA},
@@ -68,12 +67,9 @@ def bigquery_dataset(bigquery: GoogleBigQuery) -> dg.MaterializeResult:
     )
 
 
-@dg.asset(
+@trip_asset(
     group_name="gcp",
     kinds={"gcs", "csv"},
-    owners=["team:taxi-platform"],
-    code_version="1",
-    partitions_def=trip_partitions,
     retry_policy=_RETRIES,
     io_manager_key="lake_objects",
     # The dataset too: what is wrong with it is to be said before anything is sent.
@@ -88,12 +84,9 @@ def gcs_csv(raw_csv: RawFile) -> dg.MaterializeResult[RawFile]:
     return dg.MaterializeResult(value=raw_csv, data_version=dg.DataVersion(raw_csv.sha256))
 
 
-@dg.asset(
+@trip_asset(
     group_name="gcp",
     kinds={"bigquery", "gcs"},
-    owners=["team:taxi-platform"],
-    code_version="1",
-    partitions_def=trip_partitions,
     retry_policy=_RETRIES,
     io_manager_key="bigquery_external_tables",
     metadata={
@@ -106,12 +99,9 @@ def bigquery_external(gcs_csv: LakeObject) -> dg.MaterializeResult[LakeObject]:
     return dg.MaterializeResult(value=gcs_csv, data_version=dg.DataVersion(gcs_csv.sha256))
 
 
-@dg.asset(
+@trip_asset(
     group_name="gcp",
     kinds={"bigquery", "table"},
-    owners=["team:taxi-platform"],
-    code_version="1",
-    partitions_def=trip_partitions,
     retry_policy=_RETRIES,
     io_manager_key="bigquery_monthly_tables",
     metadata={
@@ -124,12 +114,9 @@ def bigquery_monthly(bigquery_external: ExternalTable) -> dg.MaterializeResult[E
     return dg.MaterializeResult(value=bigquery_external, data_version=dg.DataVersion(bigquery_external.source.sha256))
 
 
-@dg.asset(
+@trip_asset(
     group_name="gcp",
     kinds={"bigquery", "table"},
-    owners=["team:taxi-platform"],
-    code_version="1",
-    partitions_def=trip_partitions,
     retry_policy=_RETRIES,
     io_manager_key="bigquery_merged_tables",
     metadata={"dagster/table_name": "<dataset>.<colour>_tripdata", "dagster/column_schema": _TABLE_SCHEMA},

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from taxi_platform.assets.common import OWNERS, retries
 from taxi_platform.errors import BadSetting
 from taxi_platform.resources.duckdb_file import DuckDBFile
 from taxi_platform.resources.products import Product, ProductsApi
@@ -18,8 +19,7 @@ from taxi_platform.resources.statistics import DockerHub, GitHub
 from taxi_platform.resources.webhook import Webhook
 
 GROUP = "getting_started"
-OWNERS = ["team:taxi-platform"]
-RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+RETRIES = retries(1, times=2)
 
 LACKING = "N/A"
 """Stands for what a product does not have."""

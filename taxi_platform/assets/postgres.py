@@ -5,25 +5,21 @@ The assets say what a thing is; `io_managers.postgres` writes it and looks after
 
 import dagster as dg
 
+from taxi_platform.assets.common import retries, trip_asset
 from taxi_platform.column_schema import union_columns
 from taxi_platform.io_managers.postgres import StagedMonth, postgres_schema
-from taxi_platform.partitions import trip_partitions
 from taxi_platform.source import RawFile
 from taxi_platform.trips import FILENAME, UNIQUE_ROW_ID
 
-# Permanent errors say themselves that they are not to be retried.
-_RETRIES = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+_RETRIES = retries(5)
 
 # Both colours' columns; a run's own schema, with only its colour's, is in that run's metadata.
 _SCHEMA = postgres_schema([UNIQUE_ROW_ID, FILENAME, *union_columns()])
 
 
-@dg.asset(
+@trip_asset(
     group_name="postgres",
     kinds={"postgres"},
-    owners=["team:taxi-platform"],
-    code_version="1",
-    partitions_def=trip_partitions,
     retry_policy=_RETRIES,
     io_manager_key="postgres_staging_tables",
     metadata={
@@ -39,12 +35,9 @@ def postgres_staging(raw_csv: RawFile) -> dg.MaterializeResult[RawFile]:
     return dg.MaterializeResult(value=raw_csv, data_version=dg.DataVersion(raw_csv.sha256))
 
 
-@dg.asset(
+@trip_asset(
     group_name="postgres",
     kinds={"postgres", "table"},
-    owners=["team:taxi-platform"],
-    code_version="1",
-    partitions_def=trip_partitions,
     retry_policy=_RETRIES,
     io_manager_key="postgres_trip_tables",
     metadata={"dagster/table_name": "public.<colour>_tripdata", "dagster/column_schema": _SCHEMA},

@@ -8,9 +8,10 @@ import time
 import dagster as dg
 from pydantic import Field
 
+from taxi_platform.assets.common import retries, trip_asset
 from taxi_platform.column_schema import schema_of, union_columns
 from taxi_platform.io_managers.raw_files import RawFiles
-from taxi_platform.partitions import TripMonth, trip_partitions
+from taxi_platform.partitions import TripMonth
 from taxi_platform.source import RawFile
 from taxi_platform.source.gzip_lines import read_blocks
 from taxi_platform.trips import Column, Kind
@@ -38,14 +39,11 @@ class RawCsvConfig(dg.Config):
     refresh: bool = Field(False, description="Fetch the file even when the mirror says that the one here is unchanged.")
 
 
-@dg.asset(
-    partitions_def=trip_partitions,
+@trip_asset(
     group_name="source",
     kinds={"csv", "file"},
-    owners=["team:taxi-platform"],
-    code_version="1",
     io_manager_key="raw_files",
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS),
+    retry_policy=retries(30, times=2),
     metadata={
         "dagster/uri": "file://<TAXI_HOME>/raw/<colour>/<colour>_tripdata_<YYYY-MM>.csv.gz",
         "dagster/column_schema": schema_of(union_columns(), _text_form),
