@@ -107,6 +107,11 @@ class PostgresTripTables(dg.ConfigurableIOManager):
             f"+ {record.rows_kept_elsewhere:,} kept by other files; "
             + (f"put in place in {merged.seconds:.1f} s" if merged.changed else "unchanged, nothing to do")
         )
+        if merged.let_go:
+            context.log.warning(
+                f"The older version of {month.filename} kept rows that these files have too, and that may be missing "
+                f"now; run their partitions again: {', '.join(merged.let_go)}"
+            )
         with self.postgres.connect(f"counts {month.colour.name}") as connection:
             records = [partition.record for partition in attached(connection, month.colour).values()]
         context.add_output_metadata(
@@ -120,6 +125,7 @@ class PostgresTripTables(dg.ConfigurableIOManager):
                 "kept_by": record.kept_by,
                 "pickups_outside_month": record.strays,
                 "changed": merged.changed,
+                "to_be_run_again": ", ".join(merged.let_go) or "none",
                 "replaced_sha256": merged.replaced.sha256 if merged.replaced else "none",
                 "loaded_at": record.loaded_at or "",
                 "rows_per_second": round(record.rows / merged.seconds),

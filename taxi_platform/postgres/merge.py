@@ -55,6 +55,8 @@ class Merged:
     """False when the month stood there already, from the same file."""
     replaced: Record | None
     """The record of the version that it took the place of."""
+    let_go: tuple[str, ...]
+    """Files that may lack rows which an older version of this one kept: they take them in when they are run again."""
     seconds: float
 
 
@@ -88,7 +90,8 @@ def merge(postgres: Postgres, month: TripMonth) -> Merged:
             retry_error_callback=lambda state: _give_up(connection, month, state),
         )
         record, replaced, changed = attempts(_merge_once, connection, month)
-    return Merged(record, changed, replaced, time.monotonic() - began)
+        let_go = _let_go(attached(connection, month.colour), month, record)
+    return Merged(record, changed, replaced, let_go, time.monotonic() - began)
 
 
 def _merge_once(connection: psycopg.Connection, month: TripMonth) -> tuple[Record, Record | None, bool]:
@@ -238,6 +241,11 @@ def _put_in_place(connection: psycopg.Connection, month: TripMonth, record: Reco
             parent, partition, sql.Literal(month.filename)
         )
     )
+
+
+def _let_go(partitions: dict[str, Partition], month: TripMonth, record: Record) -> tuple[str, ...]:
+    kept = {name: other.record.keepers.get(month.filename) for name, other in partitions.items() if other.record}
+    return tuple(sorted(name for name, version in kept.items() if version not in (None, record.sha256)))
 
 
 @dataclass(frozen=True)

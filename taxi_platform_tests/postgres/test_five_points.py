@@ -109,9 +109,10 @@ def test_a_row_comes_back_when_the_file_that_kept_it_lets_it_go(load: Load, writ
     load(write(MARCH, [shared]))
     april = write(APRIL, [trip(APRIL), shared])
     assert load(april).record.rows_in_table == 1
-    load(write(MARCH, [trip(MARCH)]))
+    assert load(write(MARCH, [trip(MARCH)])).let_go == (APRIL.filename,)
     again = load(april)
     assert again.changed
+    assert again.let_go == ()
     assert again.record.rows_in_table == 2
     assert rows_by_file(query) == {MARCH.filename: 1, APRIL.filename: 2}
 
