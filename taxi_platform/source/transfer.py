@@ -21,6 +21,8 @@ from taxi_platform.source.download import Interrupted, answer, readable, safe_ur
 
 CHUNK = 1 << 16
 """Bytes read at once from the network or the disk."""
+SLOWEST = 1000
+"""Bytes a second. A server that sends fewer for as long as the read timeout has stalled, though it never is silent."""
 _LOG_EVERY = 5.0
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SPARE = 16 << 20
@@ -82,7 +84,7 @@ class Transfer(Generic[Found_co]):
             if not self._goes_on(response):
                 self._start_over(version_of(response))
             try:
-                self._receive(response, safe_url(url))
+                self._receive(response, safe_url(url), timeout[1])
                 return self._finish(safe_url(url))
             except BadFile as error:
                 if not self._resumed:
@@ -137,13 +139,19 @@ class Transfer(Generic[Found_co]):
         self._part.truncate()
         demand_room(Path(self._part.name).parent, int((version.size or 0) * self._room_factor))
 
-    def _receive(self, response: requests.Response, shown: str) -> None:
+    def _receive(self, response: requests.Response, shown: str, patience: float) -> None:
         problem = None
+        since, before = time.monotonic(), self._check.size
         try:
             # As they are: a server may label the file itself as Content-Encoding: gzip. As soon as they come: what has
             # arrived before a stall is kept.
             while data := response.raw.read1(CHUNK, decode_content=False):
                 self._take(data)
+                if time.monotonic() - since > patience:
+                    if self._check.size - before < SLOWEST * patience:
+                        problem = "all but stalled"
+                        break
+                    since, before = time.monotonic(), self._check.size
         except urllib3.exceptions.ReadTimeoutError:
             problem = "stalled"
         except urllib3.exceptions.HTTPError:

@@ -111,6 +111,14 @@ def test_a_connection_that_stalls_is_given_up_and_tried_again(server, tmp_path, 
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("dribble_after", [0, 10_000])
+def test_a_connection_with_a_byte_now_and_then_is_given_up_and_tried_again(server, tmp_path, dribble_after):
+    server.faults = [Fault(dribble_after=dribble_after)]
+
+    assert bring(raw_files(server.url, tmp_path, read_timeout=0.3))[0].path.read_bytes() == CONTENT
+    assert len(server.requests) == 2
+
+
 def test_a_cut_download_goes_on_where_it_was_cut(files, server):
     server.faults = [Fault(cut_after=10_000), Fault(cut_after=20_000)]
     file, _ = bring(files)

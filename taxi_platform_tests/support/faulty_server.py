@@ -20,6 +20,8 @@ class Fault:
     """Bytes of the body after which the connection is closed."""
     stall_after: int | None = None
     """Bytes of the body after which nothing more is sent, for as long as the server runs."""
+    dribble_after: int | None = None
+    """Bytes of the body after which there is a byte now and then, for as long as somebody listens."""
     content_range: str | None = None
     length: int | None = None
     """Declared in place of the true one."""
@@ -145,6 +147,13 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault.stall_after is not None:
             self.wfile.write(body[: fault.stall_after])
             self.server.plan.stopping.wait()
+            self.close_connection = True
+        elif fault.dribble_after is not None:
+            self.wfile.write(body[: fault.dribble_after])
+            for byte in body[fault.dribble_after :]:
+                if self.server.plan.stopping.wait(0.02):
+                    break
+                self.wfile.write(bytes([byte]))
             self.close_connection = True
         else:
             self.wfile.write(body)
