@@ -5,6 +5,7 @@
     load.py         ours: the platform's assets and checks, in a process of its own
     figures.py      what is measured, in turn
     startup.py      what a small month costs as a process
+    parts.py        what the parts of a copy cost, and the forms of them that were tried
     google.py       bytes that the Google leg moves and scans, computed
     report.py       the table, the JSON, the plot
 

@@ -1,0 +1,142 @@
+"""What the parts of a copy cost: the row id in the forms that were tried, the index of strays, the log, the streams.
+
+    python -m benchmarks.parts
+
+Copies the month of the other benchmarks into tables that differ in one thing, on an embedded server of its own, and
+prints the seconds of each: the median of the rounds, in which all take their turn.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from threading import Lock
+from time import monotonic
+
+import psycopg
+from psycopg import sql
+
+from benchmarks.figures import ROUNDS
+from benchmarks.work import Files, Work, empty_database, settle
+from taxi_platform.partitions import TripMonth
+from taxi_platform.postgres.tables import definition, ensure_tables, is_stray, name_of, row_id_expression
+from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
+from taxi_platform.source.gzip_lines import read_blocks
+from taxi_platform.trips import FILENAME
+
+_SESSION = "set datestyle = 'ISO, YMD'; set extra_float_digits = 1; set synchronous_commit = off"
+
+
+@dataclass(frozen=True)
+class Way:
+    """A table and a way to fill it. `row_id`: the expression of its generated column, if it has one."""
+
+    row_id: str | None
+    streams: int = 2
+    has_strays_index: bool = True
+    kind: str = ""
+
+
+def ways(month: TripMonth) -> dict[str, Way]:
+    """By name; the first is what the platform does."""
+    taken = row_id_expression(month).as_string(None)
+    names = [column.postgres_name for column in month.colour.row_id_columns]
+    pickup, dropoff = names[1:3]
+    texts = [f"coalesce({name}::text, '')" for name in names if name not in (pickup, dropoff)]
+    # Only a function may say of a time's text that it never changes.
+    times = [f"coalesce(trip_months.time_text({name}), '')" for name in (pickup, dropoff)]
+    return {
+        "as it is: two streams, row id, index of strays": Way(taken),
+        "one stream": Way(taken, streams=1),
+        "three streams": Way(taken, streams=3),
+        "no index of strays": Way(taken, has_strays_index=False),
+        "unlogged": Way(taken, kind="unlogged"),
+        "no row id": Way(None),
+        "no row id, no index, unlogged": Way(None, has_strays_index=False, kind="unlogged"),
+        "one stream, no row id": Way(None, streams=1),
+        "one stream, md5 of one column": Way("md5(vendorid)", streams=1),
+        "one stream, row id without the times": Way(f"md5({' || '.join(texts)})", streams=1),
+        "one stream, times through the function": Way(f"md5({' || '.join(texts + times)})", streams=1),
+        "one stream, row id in one PL/pgSQL function": Way(f"bench_row_id({', '.join(names)})", streams=1),
+    }
+
+
+def seconds(url: str, work: Work, way: Way) -> float:
+    """To copy the month into a new table."""
+    colour = work.month.colour
+    with psycopg.connect(url, autocommit=True) as connection:
+        ensure_tables(connection, colour)
+        connection.execute("drop table if exists copied")
+        row_id = f"unique_row_id text generated always as ({way.row_id}) stored" if way.row_id else "unique_row_id text"
+        columns = sql.SQL(", ").join(definition(column) for column in colour.columns)
+        connection.execute(
+            sql.SQL("create {} table copied ({}, filename text default {}, {})").format(
+                _plain(way.kind), _plain(row_id), sql.Literal(work.month.filename), columns
+            )
+        )
+        assert FILENAME.postgres_name == "filename"
+        if way.has_strays_index:
+            connection.execute(
+                sql.SQL("create index on copied ({}, unique_row_id) where {}").format(
+                    name_of(colour.pickup), is_stray(work.month, colour.pickup)
+                )
+            )
+    settle(url)
+    blocks, lock = read_blocks(work.gz), Lock()
+    began = monotonic()
+    with ThreadPoolExecutor(way.streams) as pool:
+        streams = [pool.submit(_copy, url, work, blocks, lock) for _ in range(way.streams)]
+    for stream in streams:
+        stream.result()
+    return monotonic() - began
+
+
+def _copy(url: str, work: Work, blocks: Iterator[bytes], lock: Lock) -> None:
+    names = sql.SQL(", ").join(name_of(column) for column in work.month.colour.columns)
+    command = sql.SQL("copy copied ({}) from stdin with (format text, delimiter ',', null '')").format(names)
+    with psycopg.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        connection.execute(_SESSION)
+        with cursor.copy(command) as copy:
+            while True:
+                with lock:
+                    block = next(blocks, None)
+                if block is None:
+                    break
+                copy.write(block)
+
+
+def _plain(text: str) -> sql.SQL:
+    return sql.SQL(text.replace("{", "{{").replace("}", "}}"))  # pyright: ignore[reportArgumentType]: text of ours
+
+
+def _row_id_function(work: Work) -> sql.Composed:
+    columns = work.month.colour.row_id_columns
+    parameters = sql.SQL(", ").join(definition(column) for column in columns)
+    texts = " || ".join(f"coalesce({column.postgres_name}::text, '')" for column in columns)
+    return sql.SQL(
+        "create function bench_row_id({}) returns text language plpgsql immutable as $$ begin return md5({}); end $$"
+    ).format(parameters, _plain(texts))
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="taxi-platform-bench-") as folder:
+        server = EmbeddedPostgres(Path(folder) / "postgres")
+        try:
+            work = Files(Path(folder) / "files").month(0)
+            measured: dict[str, list[float]] = {}
+            with empty_database(server.start()) as url:
+                with psycopg.connect(url, autocommit=True) as connection:
+                    connection.execute(_row_id_function(work))
+                for _ in range(ROUNDS):
+                    for name, way in ways(work.month).items():
+                        measured.setdefault(name, []).append(seconds(url, work, way))
+        finally:
+            server.remove()
+    print("| copy of 1.5 million rows | seconds |\n|---|---|")
+    print("\n".join(f"| {name} | {median(found):.2f} |" for name, found in measured.items()))
+
+
+if __name__ == "__main__":
+    main()
