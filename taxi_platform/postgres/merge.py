@@ -2,8 +2,8 @@
 
 The rows that other files have already are looked up before the transaction; inside it only partitions that changed
 since are looked up again. Months of a colour pass one after another through a lock on the table that readers do not
-notice. A first load only attaches. An exchange has to detach, which waits for readers: never longer than a second at
-a time, because every new reader queues behind it.
+notice. A first load only attaches. An exchange has to detach, which waits for readers: never longer than a second and
+a half at a time, because every new reader queues behind it.
 """
 
 import time
@@ -39,8 +39,11 @@ from taxi_platform.sql import statement
 DOOR_TIMEOUT = "60s"
 """For the lock that lets one month of a colour through at a time. Others hold it for milliseconds, ANALYZE longer."""
 
-EXCHANGE_TIMEOUT = "1s"
-"""For the lock that an exchange needs: readers that come later wait behind it as long."""
+EXCHANGE_TIMEOUT = "1500ms"
+"""For the lock that an exchange needs: readers that come later wait behind it as long.
+
+It must be longer than the server's deadlock_timeout, a second, after which an autovacuum is sent out of the way.
+"""
 
 FEW = 1000
 """Up to so many pickups are looked up one by one through the BRIN index; a join serves for more."""

@@ -214,6 +214,34 @@ def test_an_exchange_waits_for_a_reader_that_ends(
     assert query("select count(*) from green_tripdata") == [(2,)]
 
 
+@pytest.fixture
+def eager_autovacuum(query: Query) -> Iterator[None]:
+    """The server looks for tables to vacuum each second."""
+    query("alter system set autovacuum_naptime = 1")
+    query("select pg_reload_conf()")
+    yield
+    query("alter system reset autovacuum_naptime")
+    query("select pg_reload_conf()")
+
+
+@pytest.mark.usefixtures("eager_autovacuum")
+def test_an_exchange_sends_an_autovacuum_away(load: Load, write: Write, query: Query, each_postgres_url: str) -> None:
+    """The server begins one within a minute of each load, and it takes as long as the month is large."""
+    load(write(APRIL, many_trips(APRIL, 3000)))
+    partition = "trip_months.green_tripdata_2020_04"
+    slow = "autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
+    query(f"alter table {partition} set (autovacuum_vacuum_threshold = 1, {slow})")
+    query(f"update {partition} set vendorid = vendorid")
+    working = f"select pid from pg_stat_progress_vacuum where relid = '{partition}'::regclass"
+    until(lambda: query(working), "an autovacuum is at work")
+    changed = write(APRIL, [trip(APRIL)])
+    stage(Postgres(url=each_postgres_url), changed)
+    assert query(working), "it goes on for longer than the exchange is tried"
+
+    assert merge(Postgres(url=each_postgres_url, patience=0), APRIL).changed
+    assert query("select count(*) from green_tripdata") == [(1,)]
+
+
 def test_killed_while_it_stages_the_table_is_as_it_was_and_the_next_run_cleans_up(
     load: Load, write: Write, query: Query, each_postgres_url: str
 ) -> None:
