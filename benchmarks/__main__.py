@@ -42,10 +42,12 @@ def main(names: list[str]) -> None:
             bench = Bench(
                 embedded.start() if embedded else os.environ["TAXI_POSTGRES_URL"], Files(folder / "files"), folder
             )
-            found = [figure for group in names or GROUPS for figure in GROUPS[group](bench)]
-            print(report.table(found))
             path = DOCS / "benchmarks.json" if not names else Path("benchmarks.json")
-            report.write_json(path, bench, found)
+            found: list[Figure] = []
+            for group in names or GROUPS:
+                found += GROUPS[group](bench)
+                report.write_json(path, bench, found)
+            print(report.table(found))
             print(f"\nAll seconds: {path}")
         finally:
             if embedded:
