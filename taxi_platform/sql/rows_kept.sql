@@ -17,9 +17,10 @@ where ({other_strays})
 
 union all
 
--- rows inside the other partition's month that the staged month has as strays
+-- rows inside the other partition's month that the staged month has as strays; coalesce hides the month's range, which
+-- all rows match, from the planner: without statistics it would look that up in the BRIN index, and not the pickups
 select other.unique_row_id, other.{pickup}, {keeper}
 from {other} as other
-where not ({other_strays})
+where coalesce(not ({other_strays}), false)
     and {at_these_pickups}
     and other.unique_row_id in (select staged.unique_row_id from {staging} as staged where {staged_strays})

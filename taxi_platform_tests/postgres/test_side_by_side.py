@@ -214,6 +214,26 @@ def test_an_exchange_waits_for_a_reader_that_ends(
     assert query("select count(*) from green_tripdata") == [(2,)]
 
 
+def test_a_stray_is_looked_up_in_a_part_of_a_month_that_was_never_analyzed(
+    load: Load, write: Write, query: Query
+) -> None:
+    """In a backfill the server has not come to it yet; the index is of no use when all of it is read."""
+    rows = [trip(MARCH, f"{1 + n // 1000:02} {n // 60 % 24:02}:{n % 60:02}:00") for n in range(20_000)]
+    load(write(MARCH, rows))
+    load(write(APRIL, [trip(APRIL), trip(APRIL, "2020-03-05 12:00:01")]))
+
+    def pages_read() -> list[tuple]:
+        # The server counts ten for each page that a BRIN index names.
+        return query(
+            "select idx_tup_read / 10, pg_relation_size(relid) / 8192 from pg_stat_user_indexes "
+            "where relname = 'green_tripdata_2020_03' and indexrelname like '%pickups' and idx_scan > 0"
+        )
+
+    until(pages_read, "the server has counted")
+    [(read, pages)] = pages_read()
+    assert 0 < read <= pages / 2
+
+
 @pytest.fixture
 def eager_autovacuum(query: Query) -> Iterator[None]:
     """The server looks for tables to vacuum each second."""
