@@ -17,7 +17,7 @@ from sqlalchemy import create_engine
 
 from benchmarks.work import Work
 from taxi_platform.postgres.tables import definition, name_of, partition_table, table_columns
-from taxi_platform.trips import FILENAME, UNIQUE_ROW_ID, Colour, Column
+from taxi_platform.trips import FILENAME, UNIQUE_ROW_ID, Colour, Column, Kind
 
 _READ = 1 << 20
 
@@ -91,6 +91,9 @@ def dlt(url: str, work: Work) -> None:
     dlt = import_module("dlt")
     colour = work.month.colour
     times = [column.name for column in colour.row_id_columns[1:3]]
+    # A chunk's own types would differ from the next one's where one has empty fields.
+    types = {column.name: "float64" for column in colour.columns if column.kind in (Kind.INTEGER, Kind.NUMBER)}
+    types |= {column.name: "string" for column in colour.columns if column.kind in (Kind.TEXT, Kind.CODE)}
 
     # VendorID may be empty, which a key may not be.
     @dlt.resource(
@@ -99,7 +102,7 @@ def dlt(url: str, work: Work) -> None:
         primary_key=[column.name for column in colour.row_id_columns[1:]],
     )
     def trips() -> Iterator[pd.DataFrame]:
-        yield from pd.read_csv(work.gz, chunksize=100_000, parse_dates=times, low_memory=False)
+        yield from pd.read_csv(work.gz, chunksize=100_000, parse_dates=times, dtype=types)
 
     pipeline = dlt.pipeline(
         "bench",
