@@ -6,9 +6,10 @@ given the uncompressed CSV. Ours is in `load.py`.
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psycopg
@@ -92,7 +93,9 @@ def dlt(url: str, work: Work) -> None:
     colour = work.month.colour
     times = [column.name for column in colour.row_id_columns[1:3]]
     # A chunk's own types would differ from the next one's where one has empty fields.
-    types = {column.name: "float64" for column in colour.columns if column.kind in (Kind.INTEGER, Kind.NUMBER)}
+    types: dict[Hashable, Any] = {
+        column.name: "float64" for column in colour.columns if column.kind in (Kind.INTEGER, Kind.NUMBER)
+    }
     types |= {column.name: "string" for column in colour.columns if column.kind in (Kind.TEXT, Kind.CODE)}
 
     # VendorID may be empty, which a key may not be.
