@@ -5,10 +5,10 @@ Schedules, sensor, backfills, freshness and purge ask here. Not here: what any o
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import dagster as dg
 
+from taxi_platform.accounting import FileRecord
 from taxi_platform.google.loaded import loaded_months as loaded_in_bigquery
 from taxi_platform.partitions import TripMonth
 from taxi_platform.postgres.loaded import loaded_months as loaded_in_postgres
@@ -31,25 +31,6 @@ ALL_TABLES = (POSTGRES[-1], GCP[-1])
 """The tables to query, of all legs that there can be."""
 
 
-class Load(Protocol):
-    """What a destination says of a month that it holds."""
-
-    @property
-    def sha256(self) -> str:
-        """Of the gzip file that the rows come from."""
-        ...
-
-    @property
-    def rows(self) -> int:
-        """Rows in the file."""
-        ...
-
-    @property
-    def rows_in_table(self) -> int:
-        """Rows of the file that no other file keeps."""
-        ...
-
-
 @dataclass(frozen=True)
 class Leg:
     """One destination."""
@@ -57,7 +38,7 @@ class Leg:
     name: str
     assets: tuple[dg.AssetKey, ...]
     """From the one after `raw_csv` to the table that analysts query."""
-    loaded: Callable[[Colour], Mapping[TripMonth, Load]]
+    loaded: Callable[[Colour], Mapping[TripMonth, FileRecord]]
     """The loaded months of a colour. Raises a TransientError when the destination does not answer."""
 
     @property

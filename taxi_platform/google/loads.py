@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from taxi_platform.accounting import FileRecord
 from taxi_platform.google.libraries import bigquery
 from taxi_platform.google.tables import Sql
 from taxi_platform.google.warehouse import Warehouse
@@ -20,32 +21,14 @@ from taxi_platform.trips import Colour
 TABLE = "taxi_loads"
 
 
-@dataclass(frozen=True)
-class Load:
+@dataclass(frozen=True, kw_only=True)
+class Load(FileRecord):
     """The record of one file in a merged table."""
 
     filename: str
-    sha256: str
-    """Of the gzip file that the rows come from."""
-    rows: int
-    """In the file."""
-    strays: int
-    """Rows of the file whose pickup lies outside its month, or is empty."""
     days: tuple[date, ...]
     undated: bool
-    kept_by: dict[str, int]
-    """Rows that were not added because another file has them: how many, by that file's name."""
-    keepers: dict[str, str]
-    """The sha256 of each of those files then. When one changes, the rows it kept have to be looked up again."""
     loaded_at: datetime
-
-    @property
-    def rows_kept_elsewhere(self) -> int:
-        return sum(self.kept_by.values())
-
-    @property
-    def rows_in_table(self) -> int:
-        return self.rows - self.rows_kept_elsewhere
 
 
 @dataclass(frozen=True)
@@ -54,13 +37,6 @@ class Loads:
 
     turn: int | None
     files: dict[str, Load]
-
-    def is_current(self, filename: str, sha256: str) -> bool:
-        """Whether the file is loaded in this version, and the files that keep rows of it are still the same."""
-        load = self.files.get(filename)
-        if load is None or load.sha256 != sha256:
-            return False
-        return all(name in self.files and self.files[name].sha256 == then for name, then in load.keepers.items())
 
 
 def ensure(warehouse: Warehouse) -> None:

@@ -15,6 +15,7 @@ from datetime import date
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from taxi_platform import accounting
 from taxi_platform.errors import ForeignTable, TableBusy
 from taxi_platform.google import loads
 from taxi_platform.google.libraries import bigquery, exceptions
@@ -49,21 +50,13 @@ _CONFLICT = re.compile(
 
 
 @dataclass(frozen=True)
-class Merged:
+class Merged(accounting.Merged):
     """What a merge did."""
 
     record: Load
-    changed: bool
-    """False when the month stood there already, from the same file."""
-    replaced: Load | None
-    """The record of the version that it took the place of."""
     rows_replaced: int
     rows_in_table: int
     """Of this file, counted in the table afterwards."""
-    rows_of_colour: int
-    """Of all files, as recorded."""
-    let_go: tuple[str, ...] = ()
-    """Files that lack rows which the replaced version kept: they take them in when they are run again."""
 
 
 class _OvertakenError(Exception):
@@ -113,8 +106,9 @@ def _merge_once(warehouse: Warehouse, month: TripMonth, mark: str) -> Merged:
     days, undated = _days_concerned(looked)
     held = rows_held(warehouse, month, days, undated=undated)
     old = looked.old
-    if old and looked.before.is_current(month.filename, looked.staged.sha256) and held == old.rows_in_table:
-        return Merged(old, False, None, 0, held, _total(looked.before))
+    current = accounting.is_current(looked.before.files, month.filename, looked.staged.sha256)
+    if old and current and held == old.rows_in_table:
+        return _merged(looked.before, old, changed=False, replaced=None, rows_replaced=0, rows_in_table=held)
     try:
         _exchange(warehouse, looked, on_days(month.colour.pickup, days, undated=undated))
     except exceptions.GoogleAPICallError as error:
@@ -129,7 +123,21 @@ def _merge_once(warehouse: Warehouse, month: TripMonth, mark: str) -> Merged:
         raise _OvertakenError
     record = after.files[month.filename]
     in_table = rows_held(warehouse, month, days, undated=undated)
-    return Merged(record, True, old, held, in_table, _total(after), _let_go(after, record))
+    return _merged(after, record, changed=True, replaced=old, rows_replaced=held, rows_in_table=in_table)
+
+
+def _merged(
+    after: Loads, record: Load, *, changed: bool, replaced: Load | None, rows_replaced: int, rows_in_table: int
+) -> Merged:
+    return Merged(
+        record=record,
+        changed=changed,
+        replaced=replaced,
+        rows_of_colour=accounting.rows_in_tables(after.files),
+        let_go=accounting.let_go(after.files, record.filename, record.sha256) if changed else (),
+        rows_replaced=rows_replaced,
+        rows_in_table=rows_in_table,
+    )
 
 
 def _look(warehouse: Warehouse, month: TripMonth, mark: str) -> _Looked:
@@ -191,17 +199,6 @@ def _exchange(warehouse: Warehouse, looked: _Looked, on_these_days: Sql) -> None
         undated=looked.undated > 0,
         overtaken=OVERTAKEN,
     )
-
-
-def _let_go(after: Loads, record: Load) -> tuple[str, ...]:
-    name = record.filename
-    return tuple(
-        sorted(each for each, load in after.files.items() if load.keepers.get(name) not in (None, record.sha256))
-    )
-
-
-def _total(records: Loads) -> int:
-    return sum(load.rows_in_table for load in records.files.values())
 
 
 def loaded(warehouse: Warehouse, colour: Colour) -> dict[str, Load]:

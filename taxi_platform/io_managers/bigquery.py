@@ -31,6 +31,7 @@ from taxi_platform.google.tables import (
     type_of,
 )
 from taxi_platform.google.warehouse import Warehouse
+from taxi_platform.io_managers.merge_report import report_merge
 from taxi_platform.partitions import TripMonth
 from taxi_platform.resources.gcp import GoogleBigQuery, GoogleStorage
 from taxi_platform.trips import FILENAME, UNIQUE_ROW_ID, Colour, Column, Kind
@@ -135,32 +136,12 @@ class MergedTables(dg.ConfigurableIOManager):
             name = warehouse.name(merged_name(month.colour))
         seconds = time.monotonic() - began
         record = merged.record
-        context.log.info(
-            f"{month.filename}: {record.rows:,} rows in the file = {merged.rows_in_table:,} in the table "
-            f"+ {record.rows_kept_elsewhere:,} kept by other files; "
-            + (f"put in place in {seconds:.1f} s" if merged.changed else "unchanged, nothing to do")
-        )
-        if merged.let_go:
-            context.log.warning(
-                f"The older version of {month.filename} kept rows that these files have too, and that may be missing "
-                f"now; run their partitions again: {', '.join(merged.let_go)}"
-            )
+        report_merge(context, month, merged, rows=merged.rows_in_table, seconds=seconds)
         context.add_output_metadata(
             {
                 "dagster/table_name": str(name),
-                "dagster/partition_row_count": merged.rows_in_table,
-                "dagster/row_count": merged.rows_of_colour,
-                "rows_in_file": record.rows,
-                "rows_in_table": merged.rows_in_table,
-                "rows_kept_by_other_files": record.rows_kept_elsewhere,
-                "kept_by": record.kept_by,
                 "rows_replaced": merged.rows_replaced,
-                "pickups_outside_month": record.strays,
-                "changed": merged.changed,
-                "to_be_run_again": ", ".join(merged.let_go) or "none",
-                "replaced_sha256": merged.replaced.sha256 if merged.replaced else "none",
                 "loaded_at": record.loaded_at.isoformat(timespec="seconds"),
-                "rows_per_second": round(record.rows / seconds),
                 "preview": _table(month.colour, rows),
                 **_common(warehouse, month.colour, record.sha256, seconds),
                 "console": dg.MetadataValue.url(warehouse.console_url(name)),

@@ -11,6 +11,7 @@ import dagster as dg
 from psycopg import sql
 
 from taxi_platform.column_schema import schema_of
+from taxi_platform.io_managers.merge_report import report_merge
 from taxi_platform.partitions import TripMonth
 from taxi_platform.postgres.merge import merge, not_staged
 from taxi_platform.postgres.record import Record
@@ -102,33 +103,11 @@ class PostgresTripTables(dg.ConfigurableIOManager):
         month = obj.month
         merged = merge(self.postgres, month)
         record = merged.record
-        context.log.info(
-            f"{month.filename}: {record.rows:,} rows in the file = {record.rows_in_table:,} in the table "
-            f"+ {record.rows_kept_elsewhere:,} kept by other files; "
-            + (f"put in place in {merged.seconds:.1f} s" if merged.changed else "unchanged, nothing to do")
-        )
-        if merged.let_go:
-            context.log.warning(
-                f"The older version of {month.filename} kept rows that these files have too, and that may be missing "
-                f"now; run their partitions again: {', '.join(merged.let_go)}"
-            )
-        with self.postgres.connect(f"counts {month.colour.name}") as connection:
-            records = [partition.record for partition in attached(connection, month.colour).values()]
+        report_merge(context, month, merged, rows=record.rows_in_table, seconds=merged.seconds)
         context.add_output_metadata(
             {
                 "dagster/table_name": parent_name(month.colour),
-                "dagster/partition_row_count": record.rows_in_table,
-                "dagster/row_count": sum(each.rows_in_table for each in records if each),
-                "rows_in_file": record.rows,
-                "rows_in_table": record.rows_in_table,
-                "rows_kept_by_other_files": record.rows_kept_elsewhere,
-                "kept_by": record.kept_by,
-                "pickups_outside_month": record.strays,
-                "changed": merged.changed,
-                "to_be_run_again": ", ".join(merged.let_go) or "none",
-                "replaced_sha256": merged.replaced.sha256 if merged.replaced else "none",
                 "loaded_at": record.loaded_at or "",
-                "rows_per_second": round(record.rows / merged.seconds),
                 "preview": preview(self.postgres, month.colour, partition_table(month)),
                 **_identity(record.sha256, merged.seconds),
                 **_columns(month.colour),

@@ -16,10 +16,11 @@ from psycopg import sql
 from psycopg.rows import class_row
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from taxi_platform import accounting
 from taxi_platform.errors import NotStaged, TableBusy
 from taxi_platform.partitions import TripMonth
 from taxi_platform.postgres.record import Record
-from taxi_platform.postgres.staging import is_current, staged
+from taxi_platform.postgres.staging import staged
 from taxi_platform.postgres.tables import (
     Partition,
     attached,
@@ -30,6 +31,7 @@ from taxi_platform.postgres.tables import (
     parent_table,
     partition_name,
     partition_table,
+    records_of,
     staging_table,
     timestamp,
 )
@@ -50,16 +52,10 @@ FEW = 1000
 
 
 @dataclass(frozen=True)
-class Merged:
+class Merged(accounting.Merged):
     """What a merge did."""
 
     record: Record
-    changed: bool
-    """False when the month stood there already, from the same file."""
-    replaced: Record | None
-    """The record of the version that it took the place of."""
-    let_go: tuple[str, ...]
-    """Files that may lack rows which an older version of this one kept: they take them in when they are run again."""
     seconds: float
 
 
@@ -93,8 +89,15 @@ def merge(postgres: Postgres, month: TripMonth) -> Merged:
             retry_error_callback=lambda state: _give_up(connection, month, state),
         )
         record, replaced, changed = attempts(_merge_once, connection, month)
-        let_go = _let_go(attached(connection, month.colour), month, record)
-    return Merged(record, changed, replaced, let_go, time.monotonic() - began)
+        records = records_of(attached(connection, month.colour))
+    return Merged(
+        record=record,
+        changed=changed,
+        replaced=replaced,
+        rows_of_colour=accounting.rows_in_tables(records),
+        let_go=accounting.let_go(records, month.filename, record.sha256),
+        seconds=time.monotonic() - began,
+    )
 
 
 def _merge_once(connection: psycopg.Connection, month: TripMonth) -> tuple[Record, Record | None, bool]:
@@ -112,14 +115,14 @@ def _merge_once(connection: psycopg.Connection, month: TripMonth) -> tuple[Recor
         )
         _hold(connection, staging)
         now = attached(connection, month.colour)
-        old = now.get(month.filename)
-        if is_current(old, now, staging.record.sha256) and old and old.record:
+        records = records_of(now)
+        if accounting.is_current(records, month.filename, staging.record.sha256):
             connection.execute(sql.SQL("drop table {}").format(staging_table(month)))
-            return old.record, None, False
+            return records[month.filename], None, False
         _look_up_again(connection, staging, partitions, now)
-        record = _complete(staging.record, _drop_rows_kept(connection, staging), now)
-        _put_in_place(connection, month, record, old)
-    return record, old.record if old else None, True
+        record = _complete(staging.record, _drop_rows_kept(connection, staging), records)
+        _put_in_place(connection, month, record, now.get(month.filename))
+    return record, records.get(month.filename), True
 
 
 def _find_staged(connection: psycopg.Connection, month: TripMonth) -> _Staged | None:
@@ -220,12 +223,11 @@ def _drop_rows_kept(connection: psycopg.Connection, staging: _Staged) -> Counter
     return kept
 
 
-def _complete(record: Record, kept: Counter[str], partitions: dict[str, Partition]) -> Record:
-    others = {name: partitions[name].record for name in kept}
+def _complete(record: Record, kept: Counter[str], records: dict[str, Record]) -> Record:
     return replace(
         record,
         kept_by=dict(kept),
-        keepers={name: other.sha256 if other else "" for name, other in others.items()},
+        keepers={name: records[name].sha256 if name in records else "" for name in kept},
         loaded_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -244,11 +246,6 @@ def _put_in_place(connection: psycopg.Connection, month: TripMonth, record: Reco
             parent, partition, sql.Literal(month.filename)
         )
     )
-
-
-def _let_go(partitions: dict[str, Partition], month: TripMonth, record: Record) -> tuple[str, ...]:
-    kept = {name: other.record.keepers.get(month.filename) for name, other in partitions.items() if other.record}
-    return tuple(sorted(name for name, version in kept.items() if version not in (None, record.sha256)))
 
 
 @dataclass(frozen=True)

@@ -4,35 +4,19 @@ A month is loaded when this record says so, whatever Dagster's history holds.
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 from psycopg import sql
 
+from taxi_platform.accounting import FileRecord
+
 
 @dataclass(frozen=True)
-class Record:
+class Record(FileRecord):
     """What a partition, or the staging table that becomes one, says of itself."""
 
-    sha256: str
-    """Of the gzip file that the rows come from."""
-    rows: int
-    """In the file."""
-    strays: int
-    """Rows of the file whose pickup lies outside its month, or is empty."""
-    kept_by: dict[str, int] = field(default_factory=dict)
-    """Rows that were not added because another file has them: how many, by that file's name."""
-    keepers: dict[str, str] = field(default_factory=dict)
-    """The sha256 of each of those files then. When one changes, the rows it kept have to be looked up again."""
     loaded_at: str | None = None
     """When the month was put in place, in ISO 8601; None while it is staged."""
-
-    @property
-    def rows_kept_elsewhere(self) -> int:
-        return sum(self.kept_by.values())
-
-    @property
-    def rows_in_table(self) -> int:
-        return self.rows - self.rows_kept_elsewhere
 
     def comment_on(self, table: sql.Identifier) -> sql.Composed:
         """The statement that writes the record; DDL cannot bind values, so it stands there as a literal."""

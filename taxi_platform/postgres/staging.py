@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import sql
 
+from taxi_platform.accounting import is_current
 from taxi_platform.errors import BadFile
 from taxi_platform.partitions import TripMonth
 from taxi_platform.postgres.record import Record
@@ -23,13 +24,13 @@ from taxi_platform.postgres.tables import (
     FILENAME,
     SCHEMA,
     UNIQUE_ROW_ID,
-    Partition,
     attached,
     definition,
     ensure_tables,
     is_stray,
     name_of,
     partition_name,
+    records_of,
     row_id_expression,
     staging_name,
     staging_table,
@@ -52,18 +53,6 @@ def staged(connection: psycopg.Connection, month: TripMonth) -> tuple[int, Recor
     return (found[0], Record.parse(found[1])) if found else (0, None)
 
 
-def is_current(partition: Partition | None, partitions: dict[str, Partition], sha256: str) -> bool:
-    """Whether the attached month was made from this file, and would be made the same again.
-
-    It would not when a file that kept some of its rows has changed or gone since.
-    """
-    record = partition.record if partition else None
-    if record is None or record.sha256 != sha256:
-        return False
-    now = {name: other.record.sha256 for name, other in partitions.items() if other.record}
-    return all(now.get(name) == keeper for name, keeper in record.keepers.items())
-
-
 def stage(postgres: Postgres, file: RawFile) -> Record | None:
     """Brings the file's rows into the month's staging table; the record of that table.
 
@@ -75,8 +64,7 @@ def stage(postgres: Postgres, file: RawFile) -> Record | None:
     with postgres.connect(f"stages {month}") as connection:
         ensure_tables(connection, month.colour)
         drop_orphans(connection)
-        partitions = attached(connection, month.colour)
-        if is_current(partitions.get(month.filename), partitions, file.sha256):
+        if is_current(records_of(attached(connection, month.colour)), month.filename, file.sha256):
             connection.execute(sql.SQL("drop table if exists {}").format(staging_table(month)))
             return None
         _, before = staged(connection, month)

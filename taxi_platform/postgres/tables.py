@@ -140,6 +140,11 @@ def attached(connection: psycopg.Connection, colour: Colour) -> dict[str, Partit
     return {partition.filename: partition for partition in found}
 
 
+def records_of(partitions: dict[str, Partition]) -> dict[str, Record]:
+    """What the partitions say of themselves, by file name."""
+    return {name: partition.record for name, partition in partitions.items() if partition.record}
+
+
 def ensure_tables(connection: psycopg.Connection, colour: Colour) -> None:
     """Makes the schema, the function and the colour's table where they are missing.
 
