@@ -5,7 +5,6 @@ the folder; tables are in memory.
 """
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from taxi_platform.emulators.external_tables import ExternalTables
 from taxi_platform.errors import BadSetting, GoogleUnavailable
+from taxi_platform.resources.ports import free_port
 
 START_SECONDS = 120
 
@@ -92,13 +92,6 @@ def running(
         layer = ExternalTables(bigquery, host, bigquery_port or 0)
         stack.callback(layer.stop)
         yield Emulators(f"http://127.0.0.1:{storage}", layer.url)
-
-
-def free_port() -> int:
-    """A TCP port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import secrets
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,9 +22,9 @@ import psycopg
 from psycopg import errors, sql
 
 from taxi_platform.errors import BadSetting
+from taxi_platform.resources.ports import HOST, free_port, is_free
 from taxi_platform.resources.server_place import OR_YOUR_OWN, Place, leave, settle, write_private
 
-HOST = "127.0.0.1"
 USER = "taxi"
 DATABASE = "ny_taxi"
 
@@ -184,7 +183,7 @@ class EmbeddedPostgres:
         if place.log.exists() and place.log.stat().st_size > _LOG_BYTES:
             place.log.rename(place.log.with_suffix(".old.log"))
         for patience in (0.5, 1, 2, None):
-            if not self._port.exists() or not _is_free(int(self._port.read_text())):
+            if not self._port.exists() or not is_free(int(self._port.read_text())):
                 self._port.write_text(str(free_port()))
             settings = {**self.settings, "port": self._port.read_text()}
             options = " ".join(f"-c {name}={value}" for name, value in settings.items())
@@ -266,23 +265,6 @@ def _runs_in(pid: int, data: Path, *, unknown: bool = True) -> bool:
         return False
     except psutil.AccessDenied:
         return unknown
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return listener.getsockname()[1]
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as listener:
-        # As the server does, so that connections that ended a moment ago do not count.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, port))
-        except OSError:
-            return False
-    return True
 
 
 def _end_of(log: Path, start: int = 0, lines: int = 15) -> str:

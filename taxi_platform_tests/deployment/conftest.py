@@ -11,7 +11,8 @@ import pytest
 
 from taxi_platform.demo.sample_trips import write_sample
 from taxi_platform.partitions import TripMonth
-from taxi_platform.resources.embedded_postgres import EmbeddedPostgres, free_port
+from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
+from taxi_platform.resources.ports import free_port
 from taxi_platform.resources.server_place import wheel_programs
 from taxi_platform_tests.support.compose import REPO, Here, Service, read_compose, wait_until_healthy
 from taxi_platform_tests.support.graphql import Webserver

@@ -11,9 +11,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from taxi_platform.emulators.servers import Emulators, free_port
+from taxi_platform.emulators.servers import Emulators
 from taxi_platform.errors import BadSetting, GoogleUnavailable, MissingRight
 from taxi_platform.resources.gcp import GoogleBigQuery, GoogleStorage, find_credentials
+from taxi_platform.resources.ports import free_port
 from taxi_platform_tests.support.unreliable_google import Asked, UnreliableGoogle, error
 
 Setting = Callable[[str], GoogleStorage | GoogleBigQuery]

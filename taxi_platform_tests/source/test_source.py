@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import re
 import resource
-import socket
 import threading
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from taxi_platform.errors import (
 )
 from taxi_platform.io_managers.raw_files import RawFiles
 from taxi_platform.resources.mirror import Mirror, ranges
+from taxi_platform.resources.ports import free_port
 from taxi_platform.settings import PUBLIC_MIRROR
 from taxi_platform.source import RawFile, Version
 from taxi_platform.source.download import safe_url
@@ -215,12 +215,8 @@ def test_faults_that_last_end_in_an_error_that_a_rerun_may_mend(files, server, t
 
 
 def test_a_server_that_does_not_exist_is_unavailable(tmp_path):
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-
     with pytest.raises(SourceUnavailable, match="cannot be reached"):
-        bring(raw_files(f"http://127.0.0.1:{port}", tmp_path))
+        bring(raw_files(f"http://127.0.0.1:{free_port()}", tmp_path))
 
 
 def test_a_server_that_asks_for_a_long_wait_is_not_asked_again(files, server):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from taxi_platform.resources.embedded_postgres import free_port
+from taxi_platform.resources.ports import free_port
 from taxi_platform.resources.server_place import Account, run_as, server_account, write_private
 
 

@@ -5,7 +5,6 @@ Not here: what is launched through them (`support.graphql`).
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import TypeVar
 
 import requests
 
+from taxi_platform.resources.ports import free_port
 from taxi_platform_tests.support.graphql import Webserver
 
 T = TypeVar("T")
@@ -46,9 +46,7 @@ def web_interface(folder: Path, history_url: str, settings: dict[str, str]) -> I
         "TAXI_HOME": str(folder / "home"),
         "TAXI_RUNS_AT_ONCE": "2",
     }
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "dagster", "dev", "-m", "taxi_platform", "-h", "127.0.0.1", "-p", str(port)]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
