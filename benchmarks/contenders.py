@@ -17,7 +17,7 @@ from psycopg import sql
 from sqlalchemy import create_engine
 
 from benchmarks.work import Work
-from taxi_platform.postgres.tables import definition, name_of, partition_table, table_columns
+from taxi_platform.postgres.tables import definition, name_of, table_columns
 from taxi_platform.trips import FILENAME, UNIQUE_ROW_ID, Colour, Column, Kind
 
 _READ = 1 << 20
@@ -62,19 +62,6 @@ def flow(url: str, work: Work) -> None:
                 "when not matched then insert ({}) values ({})"
             ).format(sql.SQL(", ").join(names), sql.SQL(", ").join(sql.SQL("s.{}").format(name) for name in names))
         )
-
-
-def forget_in_flow(url: str, work: Work) -> None:
-    """Takes a month out of the flow's table, so that it can be loaded for the first time again."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("delete from flow_tripdata where filename = %s", [work.month.filename])
-        connection.execute("vacuum flow_tripdata")
-
-
-def forget_ours(url: str, work: Work) -> None:
-    """Takes a month out of our table, so that it can be loaded for the first time again."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL("drop table {}").format(partition_table(work.month)))
 
 
 def pandas(url: str, work: Work) -> None:
