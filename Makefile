@@ -17,7 +17,7 @@ help:
 	@echo "make test     ruff, pyright and the tests"
 	@echo "make lint     ruff and pyright alone"
 	@echo "make format   put the code into ruff's form"
-	@echo "make bench    measure the speed of loading; half an hour and 15 GB of disk"
+	@echo "make bench    measure the speed of loading; 40 minutes and 15 GB of disk"
 	@echo "make clean    remove .venv, caches and the demo; rows of real trips stay"
 
 demo: $(INSTALLED)

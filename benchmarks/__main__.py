@@ -2,7 +2,7 @@
 
     python -m benchmarks [group ...]
 
-Everything takes half an hour and 15 GB of disk under the system's folder for temporary files (TMPDIR). With
+Everything takes 40 minutes and 15 GB of disk under the system's folder for temporary files (TMPDIR). With
 TAXI_POSTGRES_URL in the environment another server is measured, in databases that are made and dropped there.
 """
 

@@ -3,14 +3,13 @@
     python -m benchmarks.parts
 
 Copies the month of the other benchmarks into tables that differ in one thing, on an embedded server of its own, and
-prints the seconds of each, and the processor seconds of everything on the machine, client and background processes
-included, which must have nothing else to do: the medians of the rounds, in which all take their turn.
+prints what each takes: the medians of the rounds, in which all take their turn.
 """
 
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from statistics import median
 from threading import Lock
@@ -41,6 +40,17 @@ class Way:
     kind: str = ""
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a copy takes."""
+
+    seconds: float
+    processor_seconds: float
+    """Of all that the machine does meanwhile, client and background processes included."""
+    log_megabytes: float
+    """Of write-ahead log."""
+
+
 def ways(month: TripMonth) -> dict[str, Way]:
     """By name; the first is what the platform does."""
     taken = row_id_expression(month).as_string(None)
@@ -66,8 +76,8 @@ def ways(month: TripMonth) -> dict[str, Way]:
     }
 
 
-def seconds(url: str, work: Work, way: Way) -> tuple[float, float]:
-    """To copy the month into a new table: by the clock, and of the processors."""
+def copy(url: str, work: Work, way: Way) -> Cost:
+    """Copies the month into a new table."""
     colour = work.month.colour
     with psycopg.connect(url, autocommit=True) as connection:
         ensure_tables(connection, colour)
@@ -88,18 +98,25 @@ def seconds(url: str, work: Work, way: Way) -> tuple[float, float]:
             )
     settle(url)
     blocks, lock = read_blocks(work.gz), Lock()
-    began, busy = monotonic(), _busy()
+    began, busy, log = monotonic(), _busy(), _log_bytes(url)
     with ThreadPoolExecutor(way.streams) as pool:
         streams = [pool.submit(_copy, url, work, blocks, lock) for _ in range(way.streams)]
     for stream in streams:
         stream.result()
-    return monotonic() - began, _busy() - busy
+    return Cost(monotonic() - began, _busy() - busy, (_log_bytes(url) - log) / 1e6)
 
 
 def _busy() -> float:
     """Seconds that all processors together have worked since the machine started."""
     times = psutil.cpu_times()
     return times.user + times.system
+
+
+def _log_bytes(url: str) -> int:
+    """How far the server's write-ahead log has come."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute("select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::int8").fetchone()
+    return found[0] if found else 0
 
 
 def _copy(url: str, work: Work, blocks: Iterator[bytes], lock: Lock) -> None:
@@ -134,19 +151,19 @@ def main() -> None:
         server = EmbeddedPostgres(Path(folder) / "postgres")
         try:
             work = Files(Path(folder) / "files").month(0)
-            measured: dict[str, list[tuple[float, float]]] = {}
+            measured: dict[str, list[Cost]] = {}
             with empty_database(server.start()) as url:
                 with psycopg.connect(url, autocommit=True) as connection:
                     connection.execute(_row_id_function(work))
                 for _ in range(ROUNDS):
                     for name, way in ways(work.month).items():
-                        measured.setdefault(name, []).append(seconds(url, work, way))
+                        measured.setdefault(name, []).append(copy(url, work, way))
         finally:
             server.remove()
-    print("| copy of 1.5 million rows | seconds | of the processors |\n|---|---|---|")
-    for name, found in measured.items():
-        by_clock, of_processors = map(median, zip(*found, strict=True))
-        print(f"| {name} | {by_clock:.2f} | {of_processors:.2f} |")
+    print("| copy of 1.5 million rows | seconds | processor seconds | MB of log |\n|---|---|---|---|")
+    for name, costs in measured.items():
+        seconds, processor_seconds, log_megabytes = map(median, zip(*map(astuple, costs), strict=True))
+        print(f"| {name} | {seconds:.2f} | {processor_seconds:.2f} | {log_megabytes:.0f} |")
 
 
 if __name__ == "__main__":

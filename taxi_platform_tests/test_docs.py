@@ -1,6 +1,7 @@
 """What the docs point to is there, and the commands that they give for the flows run."""
 
 import ast
+import json
 import os
 import re
 import shlex
@@ -151,3 +152,11 @@ def test_the_commands_of_the_flows_succeed_one_after_the_other(
     assert len(commands()) == 7
     made = {path.relative_to(tmp_path / "home").as_posix() for path in (tmp_path / "home").rglob("*.*")}
     assert {"products.duckdb", "products/products.json", "raw/yellow/yellow_tripdata_2019-01.csv.gz"} <= made
+
+
+def test_the_figures_are_those_that_were_measured() -> None:
+    measured = json.loads((ROOT / "docs" / "benchmarks.json").read_text(encoding="utf-8"))["figures"]
+    text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| (.+?) \| ([\d.]+)(?: MB)? \| (.*?) ?\| (?:yes |no )?\|$", text, re.MULTILINE)
+    expected = [(figure["name"], f"{figure['value']:.2f}", figure["goal"]) for figure in measured]
+    assert sorted(shown) == sorted(expected)
