@@ -33,7 +33,7 @@ SERVER_SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
     "max_connections": "100",
-    # A month of 1.5 million rows writes about 0.5 GB; with the default of 1 GB of log a load waits for checkpoints.
+    # A month of 1.5 million rows writes about 0.3 GB; with the default of 1 GB of log a load waits for checkpoints.
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     # A COPY writes its pages out soon after it filled them, and the log must be on disk before. When the server's log
