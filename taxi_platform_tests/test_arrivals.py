@@ -76,19 +76,21 @@ class Platform:
 
     def tick(self, colour: str, day: str) -> Any:
         at = datetime.fromisoformat(f"{day} 09:00").replace(tzinfo=ZoneInfo("America/New_York"))
-        context = dg.build_schedule_context(
+        # A context has an instance of its own. One that is not closed would be collected in another test, and leave
+        # Dagster with the storage of an instance that is gone.
+        with dg.build_schedule_context(
             self.instance, at, resources=self._resources, repository_def=self.defs.get_repository_def()
-        )
-        return self.defs.resolve_schedule_def(f"{colour}_schedule").evaluate_tick(context)
+        ) as context:
+            return self.defs.resolve_schedule_def(f"{colour}_schedule").evaluate_tick(context)
 
     def asked(self, colour: str, day: str) -> list[str]:
         return [request.run_key or "" for request in self.tick(colour, day).run_requests or []]
 
     def look(self, cursor: str | None = None) -> Any:
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             self.instance, cursor, repository_def=self.defs.get_repository_def(), resources=self._resources
-        )
-        return self.sensor.evaluate_tick(context)
+        ) as context:
+            return self.sensor.evaluate_tick(context)
 
     def run(self, key: str, status: dg.DagsterRunStatus, assets: list[str] | None = None, run_key: bool = True) -> None:
         """A run of a month in the instance. (One that is queued can only be made through the daemon's queue.)"""

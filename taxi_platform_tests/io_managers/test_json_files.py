@@ -13,13 +13,14 @@ ROWS = [{"brand": "Änne & Söhne", "price": 1.5}, {"brand": "N/A", "price": 2}]
 
 
 def written(folder: Path, value: object) -> dg.OutputContext:
-    context = dg.build_output_context(asset_key=dg.AssetKey("things"))
-    JsonFiles(folder=str(folder)).handle_output(context, value)
-    return context
+    with dg.build_output_context(asset_key=dg.AssetKey("things")) as context:
+        JsonFiles(folder=str(folder)).handle_output(context, value)
+        return context
 
 
 def read(folder: Path) -> object:
-    return JsonFiles(folder=str(folder)).load_input(dg.build_input_context(asset_key=dg.AssetKey("things")))
+    with dg.build_input_context(asset_key=dg.AssetKey("things")) as context:
+        return JsonFiles(folder=str(folder)).load_input(context)
 
 
 def test_a_value_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -44,5 +45,6 @@ def test_a_file_that_is_gone_is_named_with_the_asset_that_writes_it(tmp_path: Pa
 def test_the_folder_is_under_the_home_of_the_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manager = JsonFiles()
     monkeypatch.setenv("TAXI_HOME", str(tmp_path / "home"))
-    manager.handle_output(dg.build_output_context(asset_key=dg.AssetKey("things")), ROWS)
+    with dg.build_output_context(asset_key=dg.AssetKey("things")) as context:
+        manager.handle_output(context, ROWS)
     assert (tmp_path / "home" / "products" / "things.json").exists()

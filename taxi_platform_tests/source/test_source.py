@@ -445,11 +445,12 @@ def test_a_file_that_is_not_as_it_was_checked_counts_as_missing(files, fault):
 
 def test_a_file_that_is_gone_is_not_recorded_as_materialized(files):
     file, _ = bring(files)
-    files.handle_output(dg.build_output_context(), file)
+    with dg.build_output_context() as context:
+        files.handle_output(context, file)
     file.path.unlink()
 
-    with pytest.raises(TransientError, match="no longer there"):
-        files.handle_output(dg.build_output_context(), file)
+    with dg.build_output_context() as context, pytest.raises(TransientError, match="no longer there"):
+        files.handle_output(context, file)
 
 
 @pytest.mark.parametrize("room", [20_000, len(CONTENT) - 1])
