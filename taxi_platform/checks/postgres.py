@@ -7,7 +7,7 @@ from taxi_platform.assets.postgres import postgres_tripdata
 from taxi_platform.checks.common import accounted_for, as_published, inside_month, trip_check
 from taxi_platform.io_managers.postgres import LoadedMonth
 from taxi_platform.partitions import TripMonth
-from taxi_platform.postgres.tables import is_stray, parent_table
+from taxi_platform.postgres.tables import is_stray, partition_table
 from taxi_platform.resources.mirror import Mirror
 from taxi_platform.resources.postgres import Postgres
 
@@ -34,9 +34,8 @@ def pickups_inside_month(postgres_tripdata: LoadedMonth, postgres: Postgres) -> 
 
 
 def _count(postgres: Postgres, month: TripMonth, condition: sql.Composable | None = None) -> int:
-    query = sql.SQL("select count(*) from {} where filename = {} and ({})").format(
-        parent_table(month.colour), sql.Literal(month.filename), condition or sql.SQL("true")
-    )
+    # In the month's partition: by filename in the parent, the server would compare the name of each row first.
+    query = sql.SQL("select count(*) from {} where {}").format(partition_table(month), condition or sql.SQL("true"))
     with postgres.connect(f"checks {month}") as connection:
         found = connection.execute(query).fetchone()
     return found[0] if found else 0
