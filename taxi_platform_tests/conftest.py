@@ -18,6 +18,9 @@ from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
 from taxi_platform_tests.support import http_mirror, postgres15
 from taxi_platform_tests.support.http_mirror import HttpMirror
 
+# Tests that destinations inherit: without this, what they compare is not shown when they fail.
+pytest.register_assert_rewrite("taxi_platform_tests.support.five_points")
+
 REPO = Path(__file__).parents[1]
 
 LONGEST = ("test_web_backfill.py", "test_compose_processes.py", "test_real_files.py", "test_hello_limit.py")
