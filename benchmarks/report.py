@@ -50,7 +50,15 @@ def machine() -> dict[str, str | int | float]:
 
 def server(url: str) -> dict[str, str]:
     """The server's version and the settings that bear on loading."""
-    names = ["server_version", "shared_buffers", "max_wal_size", "wal_level", "fsync", "synchronous_commit"]
+    names = [
+        "server_version",
+        "shared_buffers",
+        "max_wal_size",
+        "wal_level",
+        "wal_writer_delay",
+        "fsync",
+        "synchronous_commit",
+    ]
     with psycopg.connect(url) as connection:
         rows = connection.execute(
             "select name, current_setting(name) from unnest(%s::text[]) as name", [names]
