@@ -24,8 +24,10 @@ def trip_check(asset: dg.AssetsDefinition) -> Callable[[Callable[..., dg.AssetCh
 
 def accounted_for(*, in_file: int, in_table: int, kept_elsewhere: int) -> dg.AssetCheckResult:
     """Rows in the file = rows in the table + rows kept by other files."""
+    passed = in_file == in_table + kept_elsewhere
     return dg.AssetCheckResult(
-        passed=in_file == in_table + kept_elsewhere,
+        passed=passed,
+        description=None if passed else "The table was changed since. A run of the month loads the file again.",
         metadata={"rows_in_file": in_file, "rows_in_table": in_table, "rows_kept_by_other_files": kept_elsewhere},
     )
 

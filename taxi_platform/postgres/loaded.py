@@ -1,11 +1,14 @@
-"""Which months Postgres holds, as it says itself.
+"""Which months Postgres holds, as it says itself, and whether its rows are all there.
 
 Not here: how a month gets there (`staging`, `merge`), and what the record is (`record`).
 """
 
+import psycopg
+from psycopg import sql
+
 from taxi_platform.partitions import TripMonth
 from taxi_platform.postgres.record import Record
-from taxi_platform.postgres.tables import attached
+from taxi_platform.postgres.tables import attached, parent_table
 from taxi_platform.resources.postgres import Postgres
 from taxi_platform.trips import Colour
 
@@ -16,3 +19,13 @@ def loaded_months(postgres: Postgres, colour: Colour) -> dict[TripMonth, Record]
         partitions = attached(connection, colour).values()
     found = {TripMonth.from_file(colour, partition.filename): partition.record for partition in partitions}
     return {month: record for month, record in found.items() if month is not None and record is not None}
+
+
+def is_whole(connection: psycopg.Connection, month: TripMonth, record: Record) -> bool:
+    """Whether the table has as many rows of the month as its record says: somebody may have deleted some."""
+    counted = connection.execute(
+        sql.SQL("select count(*) from {} where filename = {}").format(
+            parent_table(month.colour), sql.Literal(month.filename)
+        )
+    ).fetchone()
+    return counted == (record.rows_in_table,)

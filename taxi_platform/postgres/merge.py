@@ -19,6 +19,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from taxi_platform import accounting
 from taxi_platform.errors import NotStaged, TableBusy
 from taxi_platform.partitions import TripMonth
+from taxi_platform.postgres.loaded import is_whole
 from taxi_platform.postgres.record import Record
 from taxi_platform.postgres.staging import staged
 from taxi_platform.postgres.tables import (
@@ -105,7 +106,7 @@ def _merge_once(connection: psycopg.Connection, month: TripMonth) -> tuple[Recor
     staging = _find_staged(connection, month)
     partitions = attached(connection, month.colour)
     if staging is None:
-        return _already_there(partitions, month), None, False
+        return _already_there(connection, partitions, month), None, False
     connection.execute("truncate pg_temp.rows_kept")
     _look_up(connection, staging, partitions)
     with connection.transaction():
@@ -116,7 +117,8 @@ def _merge_once(connection: psycopg.Connection, month: TripMonth) -> tuple[Recor
         _hold(connection, staging)
         now = attached(connection, month.colour)
         records = records_of(now)
-        if accounting.is_current(records, month.filename, staging.record.sha256):
+        current = accounting.is_current(records, month.filename, staging.record.sha256)
+        if current and is_whole(connection, month, records[month.filename]):
             connection.execute(sql.SQL("drop table {}").format(staging_table(month)))
             return records[month.filename], None, False
         _look_up_again(connection, staging, partitions, now)
@@ -140,17 +142,20 @@ def _hold(connection: psycopg.Connection, staging: _Staged) -> None:
         raise _StagingReplacedError
 
 
-def _already_there(partitions: dict[str, Partition], month: TripMonth) -> Record:
-    partition = partitions.get(month.filename)
-    if partition is None or partition.record is None:
-        raise not_staged(month)
-    return partition.record
+def _already_there(connection: psycopg.Connection, partitions: dict[str, Partition], month: TripMonth) -> Record:
+    record = records_of(partitions).get(month.filename)
+    if record and is_whole(connection, month, record):
+        return record
+    if records_of(attached(connection, month.colour)).get(month.filename) != record:
+        # Another run put another version in its place while the rows were counted.
+        raise _StagingReplacedError
+    raise not_staged(month)
 
 
 def not_staged(month: TripMonth) -> NotStaged:
     """The refusal to go on from a staging table that is not there."""
     return NotStaged(
-        f"Nothing is staged for {month}, and {parent_name(month.colour)} does not hold it.",
+        f"Nothing is staged for {month}, and {parent_name(month.colour)} does not hold it, or not all of it.",
         "A rerun of this asset alone does not help: materialize it with what it is made from, "
         f"--select '+key:postgres_tripdata' --partition '{month}'.",
     )

@@ -19,6 +19,7 @@ from psycopg import sql
 from taxi_platform.accounting import is_current
 from taxi_platform.errors import BadFile
 from taxi_platform.partitions import TripMonth
+from taxi_platform.postgres.loaded import is_whole
 from taxi_platform.postgres.record import Record
 from taxi_platform.postgres.tables import (
     FILENAME,
@@ -56,15 +57,16 @@ def staged(connection: psycopg.Connection, month: TripMonth) -> tuple[int, Recor
 def stage(postgres: Postgres, file: RawFile) -> Record | None:
     """Brings the file's rows into the month's staging table; the record of that table.
 
-    A month that is in place already and came from the same file is not staged again: None. A table that an earlier
-    run staged from the same file is used as it is. Raises BadFile for a value that Postgres does not take, with its
-    line; then nothing is staged and what was staged before stays.
+    A month that is in place already, whole, from the same file is not staged again: None. A table that an earlier run
+    staged from the same file is used as it is. Raises BadFile for a value that Postgres does not take, with its line;
+    then nothing is staged and what was staged before stays.
     """
     month = file.month
     with postgres.connect(f"stages {month}") as connection:
         ensure_tables(connection, month.colour)
         drop_orphans(connection)
-        if is_current(records_of(attached(connection, month.colour)), month.filename, file.sha256):
+        records = records_of(attached(connection, month.colour))
+        if is_current(records, month.filename, file.sha256) and is_whole(connection, month, records[month.filename]):
             connection.execute(sql.SQL("drop table if exists {}").format(staging_table(month)))
             return None
         _, before = staged(connection, month)

@@ -9,10 +9,13 @@ import dagster as dg
 import psycopg
 import pytest
 
+from taxi_platform.checks.postgres import every_row_accounted_for
 from taxi_platform.definitions import build_defs
 from taxi_platform.errors import BadFile, DatabaseUnavailable
+from taxi_platform.io_managers.postgres import LoadedMonth
 from taxi_platform.io_managers.raw_files import RawFiles
 from taxi_platform.partitions import TripMonth
+from taxi_platform.postgres.loaded import loaded_months
 from taxi_platform.published import published_rows
 from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
 from taxi_platform.resources.mirror import Mirror
@@ -149,12 +152,23 @@ def test_checks_count_in_the_table_and_warn_of_strays(platform: Platform, mirror
     assert warning.metadata["pickups_outside_month"].value == 1
 
 
-def test_the_account_of_rows_notices_a_row_that_somebody_deleted(platform: Platform, mirror: HttpMirror) -> None:
+def test_a_row_that_somebody_deleted_is_noticed_and_comes_back(platform: Platform, mirror: HttpMirror) -> None:
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN), trip(GREEN)]))
     platform.run(GREEN)
     platform.query("delete from green_tripdata where ctid = '(0,1)' returning 1")
+
+    postgres = Postgres(url=platform.database_url)
+    check = every_row_accounted_for(LoadedMonth(GREEN, loaded_months(postgres, GREEN.colour)[GREEN]), postgres=postgres)
+    assert isinstance(check, dg.AssetCheckResult)
+    assert not check.passed
+    assert "A run of the month loads the file again" in str(check.description)
+    step, says = failure(platform.run(GREEN, "postgres_tripdata"))
+    assert step == "postgres_tripdata"
+    assert "does not hold it, or not all of it" in says
+
     result = platform.run(GREEN)
-    assert not checks(result)["every_row_accounted_for"]
+    assert checks(result)["every_row_accounted_for"]
+    assert shown(result, "postgres_tripdata")["changed"] is True
 
 
 def test_a_second_run_fetches_stages_and_exchanges_nothing(platform: Platform, mirror: HttpMirror) -> None:

@@ -32,15 +32,6 @@ def test_a_second_run_sends_nothing_that_writes(
     assert not [sent for sent in bigquery_front.statements if "CREATE" in sent or "INSERT" in sent or "DELETE" in sent]
 
 
-def test_rows_that_somebody_deleted_come_back(load: Load, write: Write, query: Query) -> None:
-    file = write(APRIL, [trip(APRIL), trip(APRIL, "02 02:00:00")])
-    load(file)
-    query("DELETE FROM {green_tripdata} WHERE DATE(lpep_pickup_datetime) = '2020-04-02'")
-    again = load(file)
-    assert again.changed
-    assert dict(query("SELECT filename, COUNT(*) FROM {green_tripdata} GROUP BY 1")) == {APRIL.filename: 2}
-
-
 def test_columns_in_another_order_and_unknown_ones_are_loaded_by_name(load: Load, write: Write, query: Query) -> None:
     names = [column.name for column in reversed(APRIL.colour.columns)]
     load(write(APRIL, [trip(APRIL)], header=["airport fee", *names]))

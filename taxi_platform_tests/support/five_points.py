@@ -99,6 +99,14 @@ class FivePoints:
         assert second.record == first.record
         assert self.everything(query) == before
 
+    def test_rows_that_somebody_deleted_come_back(self, load: Load, write: Write, query: Query) -> None:
+        file = write(APRIL, [trip(APRIL), trip(APRIL, "02 02:00:00")])
+        load(file)
+        query(f"delete from {self.table} where date(lpep_pickup_datetime) = '2020-04-02'")
+        assert load(file).changed
+        assert self.rows_by_file(query) == {APRIL.filename: 2}
+        assert not load(file).changed
+
     @pytest.mark.parametrize("pickup", ["2020-03-05 12:00:00", "2020-04-05 12:00:00", "2020-05-05 12:00:00", ""])
     @pytest.mark.parametrize(("first", "second"), [(MARCH, APRIL), (APRIL, MARCH)])
     def test_first_file_wins_wherever_the_pickup_lies(
