@@ -198,6 +198,15 @@ def test_a_run_that_loads_no_table_or_has_ended_does_not_count(platform):
     assert platform.asked("green", "2021-07-01") == ["green|2020-05"]
 
 
+@pytest.mark.parametrize("status", [400, 401, 410])
+def test_a_source_that_refuses_is_a_skip_and_not_a_source_without_months(platform, tlc, status):
+    platform.publish("green|2021-08")
+    platform.load("green|2021-07")
+    tlc.faults = [Fault(status=status)] * 100
+
+    assert "does not say whether green|2021-08 is published" in platform.tick("green", "2023-07-01").skip_message
+
+
 def test_a_source_with_an_error_is_a_skip_and_no_more_is_asked_of_it(platform, tlc):
     platform.publish("green|2020-05")
     tlc.faults = [Fault(status=503)] * 100

@@ -141,11 +141,16 @@ class Mirror(dg.ConfigurableResource):
                 except Interrupted:
                     silent[_is_parquet(month)].set()
                     return None
+                except BadSetting:
+                    raise
+                except PermanentError:
+                    # Refused, as with a wrong password: that does not say that the month is not there.
+                    return None
 
             return dict(zip(wanted, pool.map(look, wanted), strict=True))
 
     def _has(self, month: TripMonth, session: requests.Session) -> bool:
-        """Whether the month is published. Raises Interrupted when the source does not say."""
+        """Whether the month is published. Raises Interrupted or PermanentError when the source does not say."""
         if self.is_public and not _is_parquet(month):
             return month.month >= FIRST_MONTH
         if self._folder(month) is not None:
@@ -154,7 +159,7 @@ class Mirror(dg.ConfigurableResource):
             first_byte = {"Range": "bytes=0-0"}
             with answer(session, self._address(month), first_byte, _PROBE_TIMEOUT, _absent(month)):
                 return True
-        except (Absent, PermanentError):
+        except Absent:
             return False
 
     def _fetch(self, month: TripMonth, transfer: Transfer[T], log: Logger) -> T:
