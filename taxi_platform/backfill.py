@@ -10,6 +10,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +19,9 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from taxi_platform.accounting import FileRecord, is_current
 from taxi_platform.alerts import without_secrets
+from taxi_platform.errors import TaxiError
 from taxi_platform.legs import Leg
 from taxi_platform.partitions import TripMonth, month_partitions
 from taxi_platform.trips import Colour
@@ -36,6 +39,8 @@ class Outcome:
     month: TripMonth
     rows: int = 0
     """In the file."""
+    kept: int = 0
+    """Of these, rows that another file brought before, which are not added."""
     seconds: float = 0.0
     skipped: bool = False
     error: str | None = None
@@ -63,15 +68,23 @@ class Backfill:
     """The value of `taxi/backfill` on all its runs."""
     _workers: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
     _stopping: bool = False
+    _door: threading.Lock = field(default_factory=threading.Lock)
+    """So that no worker begins between the decision to stop and the look at those that are under way."""
 
     def run(self, months: Iterable[TripMonth], *, again: bool = False) -> Iterator[Outcome]:
         """Loads the months, and yields each when it is done; loaded ones are skipped unless `again`.
 
+        A month that lacks rows, because another file let go of them, is loaded again in any case.
         When the caller is interrupted (KeyboardInterrupt), runs under way are interrupted too and cleared away.
         """
         wanted = list(months)
-        loaded = self.leg.loaded(wanted[0].colour) if wanted and not again else {}
-        yield from (Outcome(month, loaded[month].rows, skipped=True) for month in wanted if month in loaded)
+        loaded: dict[TripMonth, FileRecord] = {}
+        if wanted and not again:
+            lacking = self.lacking(wanted[0].colour)
+            loaded = {m: record for m, record in self.leg.loaded(wanted[0].colour).items() if m not in lacking}
+        for month in wanted:
+            if month in loaded:
+                yield Outcome(month, loaded[month].rows, loaded[month].rows_kept_elsewhere, skipped=True)
         with ThreadPoolExecutor(self.side_by_side) as pool:
             futures = [pool.submit(self._load, month) for month in wanted if month not in loaded]
             try:
@@ -81,32 +94,44 @@ class Backfill:
                 self._stop(futures)
                 raise
 
+    def lacking(self, colour: Colour) -> list[TripMonth]:
+        """The loaded months of which another file kept rows that it may not have any more."""
+        loaded = self.leg.loaded(colour)
+        records = {month.filename: record for month, record in loaded.items()}
+        return [month for month, record in loaded.items() if not is_current(records, month.filename, record.sha256)]
+
     def _load(self, month: TripMonth) -> Outcome:
         began = time.monotonic()
         error: str | None = None
         for _ in range(ATTEMPTS):
-            if self._stopping:
-                return Outcome(month, error="cancelled before it began")
             run_id = str(uuid.uuid4())
             killed, error = self._attempt(month, run_id)
             if not killed:
                 break
             self._clear(run_id, error or "")
-        load = self.leg.loaded(month.colour).get(month) if error is None else None
-        return Outcome(month, load.rows if load else 0, time.monotonic() - began, error=error)
+        load: FileRecord | None = None
+        if error is None:
+            try:
+                load = self.leg.loaded(month.colour).get(month)
+            except TaxiError as unanswered:
+                error = f"its run succeeded, and {self.leg.name} cannot be asked for it: {unanswered.what}"
+        rows, kept = (load.rows, load.rows_kept_elsewhere) if load else (0, 0)
+        return Outcome(month, rows, kept, time.monotonic() - began, error=error)
 
     def _attempt(self, month: TripMonth, run_id: str) -> tuple[bool, str | None]:
         """Whether the run's process was killed, and what went wrong."""
         task = {"month": month.key, "assets": self.leg.selection, "run_id": run_id, "tags": {"taxi/backfill": self.tag}}
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "taxi_platform.load_month", json.dumps(task)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            # A terminal's Ctrl-C is for this process, which tells them.
-            start_new_session=True,
-        )
-        self._workers[run_id] = worker
+        with self._door:
+            if self._stopping:
+                return False, "cancelled before it began"
+            worker = self._workers[run_id] = subprocess.Popen(
+                [sys.executable, "-m", "taxi_platform.load_month", json.dumps(task)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                # A terminal's Ctrl-C is for this process, which tells them.
+                start_new_session=True,
+            )
         said, complained = worker.communicate()
         del self._workers[run_id]
         if said.strip():
@@ -118,10 +143,11 @@ class Backfill:
         return worker.returncode < 0, ": ".join([reason, *map(without_secrets, last)])
 
     def _stop(self, futures: list[Future[Outcome]]) -> None:
-        self._stopping = True
+        with self._door:
+            self._stopping = True
+            under_way = dict(self._workers)
         for future in futures:
             future.cancel()
-        under_way = dict(self._workers)
         for worker in under_way.values():
             worker.send_signal(signal.SIGINT)
         ends = time.monotonic() + _GRACE

@@ -24,7 +24,8 @@ INTERRUPTED = 130
 
 
 def show(months: list[TripMonth], destination: str, *, again: bool) -> int:
-    """Runs the backfill; its exit status: 0 when every month is loaded, 1 when some are not, 130 after Ctrl-C."""
+    """Runs the backfill; its exit status: 0 when every month is loaded, 1 when some are not, or a month of the colour
+    lacks rows, 130 after Ctrl-C."""
     leg = _leg(destination)
     if "DAGSTER_HOME" not in os.environ:
         os.environ |= prepare(Settings().home_folder)
@@ -44,7 +45,13 @@ def show(months: list[TripMonth], destination: str, *, again: bool) -> int:
     click.echo(_summary(months, done, interrupted=interrupted))
     if interrupted:
         return INTERRUPTED
-    return 1 if any(outcome.error for outcome in done) else 0
+    lacking = backfill.lacking(months[0].colour)
+    if lacking:
+        click.echo(
+            f"These months may lack rows, because another file let go of them: {', '.join(m.month for m in lacking)}. "
+            "A backfill of them brings the rows in."
+        )
+    return 1 if lacking or any(outcome.error for outcome in done) else 0
 
 
 def _leg(destination: str) -> Leg:
@@ -61,7 +68,8 @@ def _line(outcome: Outcome) -> str:
     if outcome.error:
         return f"{month}  failed after {outcome.seconds:.1f} s: {outcome.error}"
     rows = f"{month}  {outcome.rows:>11,} rows"
-    return f"{rows}  loaded already" if outcome.skipped else f"{rows}  {outcome.seconds:>7.1f} s"
+    kept = f"  {outcome.kept:,} of them kept by other files" if outcome.kept else ""
+    return f"{rows}  loaded already{kept}" if outcome.skipped else f"{rows}  {outcome.seconds:>7.1f} s{kept}"
 
 
 def _summary(months: list[TripMonth], done: list[Outcome], *, interrupted: bool) -> str:
@@ -74,5 +82,5 @@ def _summary(months: list[TripMonth], done: list[Outcome], *, interrupted: bool)
     if failed:
         parts.append(f"{len(failed)} failed: {', '.join(failed)}")
     if interrupted:
-        parts.append(f"stopped with {len(months) - len(done)} to go; what was under way left nothing behind")
+        parts.append(f"stopped with {len(months) - len(done)} to go; what was under way changed no table")
     return "; ".join(parts) + "."

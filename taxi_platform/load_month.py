@@ -17,7 +17,7 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def load(task: dict[str, Any]) -> str | None:
-    """Runs the job for the month and the assets; the first line of what went wrong."""
+    """Runs the job for the month and the assets; the first line of what went wrong, a failed check included."""
     with dg.DagsterInstance.get() as instance:
         result = defs.resolve_job_def("load_month").execute_in_process(
             run_config=_QUIET,
@@ -29,9 +29,15 @@ def load(task: dict[str, Any]) -> str | None:
             raise_on_error=False,
         )
     if result.success:
-        return None
+        failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
+        errors = [f"the check {check.check_name} failed: {check.description}" for check in failed if _is_error(check)]
+        return "; ".join(errors) or None
     errors = [f"{name}: {first_line(error)}" for name, error in step_failures(result.all_events)]
     return "; ".join(errors) or "the run did not succeed"
+
+
+def _is_error(check: dg.AssetCheckEvaluation) -> bool:
+    return check.severity == dg.AssetCheckSeverity.ERROR
 
 
 if __name__ == "__main__":

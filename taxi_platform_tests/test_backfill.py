@@ -15,8 +15,12 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
+from taxi_platform.backfill import Backfill
 from taxi_platform.cli import main
+from taxi_platform.legs import POSTGRES, Leg
 from taxi_platform.partitions import TripMonth
+from taxi_platform.postgres.loaded import loaded_months
+from taxi_platform.resources.postgres import Postgres
 from taxi_platform_tests.support.faulty_server import Fault, FaultyServer
 from taxi_platform_tests.support.trip_files import csv_text, publish, trip
 from taxi_platform_tests.support.web_interface import until
@@ -100,6 +104,65 @@ def test_months_are_loaded_then_skipped_unless_again_and_a_missing_one_is_told(t
     status, said, _ = terminal.run(*options(last="2020-03"), "--again")
     assert (status, said.splitlines()[-1]) == (0, "1 of 1 months loaded, 1 rows.")
     assert terminal.rows()["2020-03"] == 1
+
+
+def test_a_month_that_lacks_rows_is_named_and_loaded_again(tmp_path, mirror, postgres_url):
+    march, april = MONTHS[:2]
+    shared = trip(march, "2020-04-05 12:00:00")
+    publish(mirror.folder, march, csv_text(march, [trip(march), shared]))
+    terminal = Terminal(tmp_path, mirror.url, postgres_url)
+    assert terminal.run(*options(last="2020-03"))[0] == 0
+    publish(mirror.folder, april, csv_text(april, [trip(april), shared]))
+    status, said, _ = terminal.run(*options(last="2020-04"))
+    assert status == 0
+    assert any("2 rows" in line and line.endswith("1 of them kept by other files") for line in said.splitlines())
+
+    publish(mirror.folder, march, csv_text(march, [trip(march)]))
+    status, said, _ = terminal.run(*options(last="2020-03"), "--again")
+    assert status == 1
+    assert said.splitlines()[-1].startswith("These months may lack rows, because another file let go of them: 2020-04.")
+    assert terminal.rows() == {"2020-03": 1, "2020-04": 1}
+
+    status, said, _ = terminal.run(*options(last="2020-04"))
+    assert (status, said.splitlines()[-1]) == (0, "1 of 2 months loaded, 2 rows; 1 were loaded already.")
+    assert terminal.rows() == {"2020-03": 1, "2020-04": 2}
+
+
+def test_a_failed_check_is_a_failed_month(tmp_path, mirror, postgres_url):
+    """The database itself takes the rows away as soon as they are in place."""
+    publish(mirror.folder, MONTHS[0], content(MONTHS[0]))
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute(
+            """
+            create function take() returns event_trigger language plpgsql as $$ begin
+                if exists (select from pg_class where relname = 'green_tripdata_2020_03' and relispartition) then
+                    delete from public.green_tripdata;
+                end if;
+            end $$;
+            create event trigger take on ddl_command_end when tag in ('ALTER TABLE') execute function take()
+            """
+        )
+    status, said, _ = Terminal(tmp_path, mirror.url, postgres_url).run(*options(last="2020-03"))
+
+    assert status == 1
+    assert "the check every_row_accounted_for failed: The table was changed since." in said
+
+
+def test_a_database_that_is_away_for_a_moment_ends_no_other_month(tmp_path, mirror, postgres_url, monkeypatch):
+    for month in MONTHS[:2]:
+        publish(mirror.folder, month, content(month))
+    terminal = Terminal(tmp_path, mirror.url, postgres_url)
+    for name, value in terminal.environment.items():
+        monkeypatch.setenv(name, value)
+    # Twice before the first month is loaded, and then after each.
+    urls = iter([postgres_url, postgres_url, "postgresql://taxi@127.0.0.1:1/away", postgres_url])
+    leg = Leg("postgres", POSTGRES, lambda colour: loaded_months(Postgres(url=next(urls)), colour))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        first, second = Backfill(leg, instance, side_by_side=1).run(MONTHS[:2])
+
+    assert "its run succeeded, and postgres cannot be asked for it: Postgres does not answer" in (first.error or "")
+    assert (second.error, second.rows) == (None, 4)
+    assert terminal.rows() == {"2020-03": 3, "2020-04": 4}
 
 
 @pytest.fixture
