@@ -17,7 +17,7 @@ from taxi_platform.source import columns_of
 from taxi_platform.source.gzip_lines import LONGEST_LINE, MEND, Gunzip, line_end
 from taxi_platform.trips import Kind
 
-CHECK_VERSION = 1
+CHECK_VERSION = 2
 """To be raised when the check becomes stricter: files that an older one let pass are then fetched and checked again."""
 
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
@@ -157,6 +157,8 @@ class _Lines:
         shapes = set(block.translate(_DIGITS_TO_ZERO).split(b"\n")[:-1]) - self._known
         if not all(map(self.header.pattern.fullmatch, shapes)):
             raise self._first_bad(block)
+        if b" 24:" in block or b":60" in block:
+            self._demand_times_of_day(block)
         if not block.isascii():
             self._demand_utf8(block)
         self.rows += block.count(b"\n")
@@ -169,6 +171,13 @@ class _Lines:
             self._known_size = 0
         else:
             self._known |= shapes
+
+    def _demand_times_of_day(self, block: bytes) -> None:
+        """Postgres takes 24:00:00 and 23:59:60 for times of the next day. Other impossible ones it refuses itself."""
+        for index, line in enumerate(block.split(b"\n")):
+            for name, kind, value in zip(self.header.names, self.header.kinds, line.split(b","), strict=False):
+                if kind is Kind.TIME and re.search(rb" 24:|:60", value):
+                    raise self._bad(f"{_shown(value)} is no time of the day", index, name)
 
     def _demand_utf8(self, block: bytes) -> None:
         try:

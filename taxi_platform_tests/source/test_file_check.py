@@ -196,6 +196,8 @@ def test_a_header_of_no_use_is_refused_in_line_1(header, said):
         ("lpep_pickup_datetime", "2020-04-01 00:30:00 UTC", "YYYY-MM-DD HH:MM:SS"),
         ("lpep_dropoff_datetime", "2020-04-01", "YYYY-MM-DD HH:MM:SS"),
         ("lpep_dropoff_datetime", "2020-04-01 1:30:00", "YYYY-MM-DD HH:MM:SS"),
+        ("lpep_pickup_datetime", "2020-03-31 24:00:00", "'2020-03-31 24:00:00' is no time of the day"),
+        ("lpep_dropoff_datetime", "2020-03-31 23:59:60", "no time of the day"),
         ("store_and_fwd_flag", '"N"', "a quote"),
         ("store_and_fwd_flag", "N\0", "a NUL byte"),
         ("store_and_fwd_flag", "N\r", "a carriage return"),
