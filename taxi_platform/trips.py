@@ -62,8 +62,13 @@ class Colour:
 
     @property
     def pickup(self) -> Column:
-        """The pickup time: rows with equal row ids have equal pickups."""
+        """The pickup time: rows with equal row ids have equal pickups, where they have one."""
         return self.row_id_columns[1]
+
+    @property
+    def dropoff(self) -> Column:
+        """The dropoff time."""
+        return self.row_id_columns[2]
 
     @property
     def table(self) -> str:

@@ -14,7 +14,8 @@ WHERE colour = @colour AND table_mark = @table_mark AND filename IS NULL AND tur
 -- The days are those of the file and of the version that it replaces, as constants: BigQuery reads no other day.
 DELETE FROM {merged} WHERE filename = @filename AND {on_these_days};
 
--- Equal row ids have equal pickups, so a row that another file has too lies on one of these days.
+-- Equal row ids have equal pickups, so a row that another file has too lies on one of these days. (A row that has only
+-- a pickup and one that has only a dropoff can have equal ids; no published file that was seen has such rows.)
 DELETE FROM {loads} WHERE colour = @colour AND filename = @filename;
 INSERT INTO {loads} (colour, filename, table_mark, sha256, rows_in_file, strays, days, undated, kept_by, loaded_at)
 SELECT

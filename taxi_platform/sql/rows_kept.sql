@@ -2,17 +2,20 @@
 --
 -- Equal row ids have equal pickups. So two files can share a row only where one of them has it as a stray: outside its
 -- own month, or without a pickup. A partition's strays stand in a partial index and are few; its other rows are reached
--- by pickup through a BRIN index, and only where the staged month has strays.
+-- by pickup through a BRIN index, and only where the staged month has strays. A row that has only a dropoff counts as
+-- one with that pickup: the row id of a row that has only a pickup looks the same.
 insert into pg_temp.rows_kept (unique_row_id, pickup, keeper)
 
 -- strays of the other partition that lie in the staged month, or where the staged month has strays too
-select other.unique_row_id, other.{pickup}, {keeper}
+select other.unique_row_id, coalesce(other.{pickup}, other.{dropoff}), {keeper}
 from {other} as other
 where ({other_strays})
     and (
         (other.{pickup} >= {start} and other.{pickup} < {end})
         or other.{pickup} is null
-        or other.{pickup} in (select staged.{pickup} from {staging} as staged where {staged_strays})
+        or other.{pickup} in (
+            select coalesce(staged.{pickup}, staged.{dropoff}) from {staging} as staged where {staged_strays}
+        )
     )
 
 union all

@@ -2,6 +2,8 @@
 
 import hashlib
 
+import pytest
+
 from taxi_platform_tests.support.five_points import APRIL, MARCH, FivePoints, Load, Query, Write
 from taxi_platform_tests.support.trip_files import trip
 
@@ -24,6 +26,20 @@ def test_a_file_full_of_strays_is_compared_whole(load: Load, write: Write, query
         MARCH.filename: 3000,
         APRIL.filename: 1,
     }
+
+
+@pytest.mark.parametrize("pickup_first", [True, False])
+@pytest.mark.parametrize("at", ["2020-03-05 12:00:00", "2020-04-05 12:00:00", "2020-05-05 12:00:00"])
+def test_a_row_with_only_a_dropoff_is_one_with_only_that_pickup(
+    load: Load, write: Write, query: Query, at: str, pickup_first: bool
+) -> None:
+    """Their row ids are equal, since a row id does not say which of the two is missing."""
+    one = trip(MARCH, at) | {"lpep_dropoff_datetime": ""}
+    other = trip(MARCH, at) | {"lpep_pickup_datetime": ""}
+    load(write(MARCH, [one if pickup_first else other]))
+    merged = load(write(APRIL, [trip(APRIL), other if pickup_first else one]))
+    assert merged.record.kept_by == {MARCH.filename: 1}
+    assert query("select count(*), count(distinct unique_row_id) from green_tripdata") == [(2, 2)]
 
 
 def test_the_row_id_is_the_md5_of_seven_columns_text(load: Load, write: Write, query: Query) -> None:
