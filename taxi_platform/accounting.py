@@ -20,7 +20,8 @@ class FileRecord:
     kept_by: dict[str, int] = field(default_factory=dict)
     """Rows that were not added because another file has them: how many, by that file's name."""
     keepers: dict[str, str] = field(default_factory=dict)
-    """The sha256 of each of those files then. When one changes, the rows it kept have to be looked up again."""
+    """The sha256 of each of those files then, empty for one that had no record. When one changes, the rows it kept
+    have to be looked up again."""
 
     @property
     def rows_kept_elsewhere(self) -> int:
@@ -54,7 +55,7 @@ def is_current(records: Mapping[str, FileRecord], filename: str, sha256: str) ->
     record = records.get(filename)
     if record is None or record.sha256 != sha256:
         return False
-    return all(name in records and records[name].sha256 == then for name, then in record.keepers.items())
+    return all((records[name].sha256 if name in records else "") == then for name, then in record.keepers.items())
 
 
 def let_go(records: Mapping[str, FileRecord], filename: str, sha256: str) -> tuple[str, ...]:

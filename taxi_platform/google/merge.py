@@ -16,11 +16,11 @@ from datetime import date
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from taxi_platform import accounting
-from taxi_platform.errors import ForeignTable, TableBusy
+from taxi_platform.errors import ForeignTable, GoogleUnavailable, TableBusy
 from taxi_platform.google import loads
 from taxi_platform.google.libraries import bigquery, exceptions
 from taxi_platform.google.loads import Load, Loads
-from taxi_platform.google.monthly import MonthlyTable, find_monthly_or_raise
+from taxi_platform.google.monthly import MonthlyTable, find_monthly, find_monthly_or_raise
 from taxi_platform.google.tables import (
     Sql,
     column_list,
@@ -115,7 +115,13 @@ def _merge_once(warehouse: Warehouse, month: TripMonth, mark: str) -> Merged:
         if _CONFLICT.search(error.message or ""):
             raise _OvertakenError from error
         raise
-    if find_monthly_or_raise(warehouse, month) != looked.staged:
+    staged = find_monthly(warehouse, month)
+    if staged is None:
+        raise GoogleUnavailable(
+            f"{warehouse.name(monthly_name(month))} was made again while it was put in place.",
+            "A rerun helps, when the run that makes it is done.",
+        )
+    if staged != looked.staged:
         # Another run staged another version of the file while this one was put in place.
         raise _OvertakenError
     after = loads.read(warehouse, month.colour, mark)
@@ -240,6 +246,9 @@ def _begin(warehouse: Warehouse, colour: Colour, mark: str) -> None:
     merged = warehouse.name(merged_name(colour))
     (row,) = warehouse.run(Sql(f"SELECT COUNT(*) AS trips FROM {merged.sql}"), {"colour": colour.name, "asset": ASSET})
     if row["trips"]:
+        if loads.read(warehouse, colour, mark).turn is not None:
+            # Another run began the record, and put the colour's first month in place, while this one counted.
+            return
         raise ForeignTable(
             f"{merged} holds {row['trips']:,} rows, and {warehouse.name(loads.TABLE)} knows nothing of them: "
             "the record was lost. Nothing was changed.",

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from taxi_platform.errors import BadFile, ForeignTable, GoogleUnavailable, NotStaged
+from taxi_platform.google.answers import ANSWER_SECONDS, patience
 from taxi_platform.google.lake import LakeObject, find
 from taxi_platform.google.libraries import bigquery, storage
 from taxi_platform.google.tables import (
@@ -111,6 +112,8 @@ def make(warehouse: Warehouse, bucket: storage.Bucket, external: ExternalTable) 
     if there is not None and there.sha256 == source.sha256:
         return there, False
     warehouse.run(recipe, job_labels(month, "bigquery_monthly"), filename=month.filename)
+    # As it is now: what another run makes of it from here on is not signed with this file's name.
+    made = warehouse.table(warehouse.name(monthly_name(month)))
     rows = _count(warehouse, month)
     now = find(bucket, month, seconds=warehouse.patience_seconds)
     if now is None or now.generation != source.generation:
@@ -124,7 +127,7 @@ def make(warehouse: Warehouse, bucket: storage.Bucket, external: ExternalTable) 
             "A rerun does not help. The merged table was not touched; please report the file.",
             filename=month.filename,
         )
-    _sign(warehouse, month, source.sha256, rows)
+    _sign(warehouse, month, made, source.sha256, rows)
     return MonthlyTable(month, source.sha256, rows), True
 
 
@@ -154,9 +157,8 @@ def _count(warehouse: Warehouse, month: TripMonth) -> int:
     return row["trips"]
 
 
-def _sign(warehouse: Warehouse, month: TripMonth, sha256: str, rows: int) -> None:
+def _sign(warehouse: Warehouse, month: TripMonth, there: bigquery.Table | None, sha256: str, rows: int) -> None:
     """Writes the descriptions of the table and of its columns: from now on it counts as finished."""
-    there = warehouse.table(warehouse.name(monthly_name(month)))
     if there is None:
         raise GoogleUnavailable(f"The table of {month} is gone again.", "A rerun helps: it makes the table again.")
     there.description = (
@@ -189,7 +191,9 @@ def preview(warehouse: Warehouse, month: TripMonth, *, rows: int = 5) -> list[di
     if table is None:
         return []
     names = [column_sql(column) for column in table_columns(month.colour)]
-    found = warehouse.client.list_rows(table, max_results=rows, timeout=60)
+    found = warehouse.client.list_rows(
+        table, max_results=rows, retry=patience(warehouse.patience_seconds), timeout=ANSWER_SECONDS
+    )
     return [{name: _text(row[name]) for name in names} for row in found]
 
 
