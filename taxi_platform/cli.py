@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo
 
 from taxi_platform.backfill import months_between
 from taxi_platform.backfill_screen import show
@@ -18,6 +19,7 @@ from taxi_platform.demo import gcp as gcp_demo
 from taxi_platform.demo.postgres import load_samples, loaded_months, run_examples
 from taxi_platform.errors import TaxiError
 from taxi_platform.instance import demo_home, embedded_server, prepare
+from taxi_platform.resources.postgres import checked_url
 from taxi_platform.resources.server_place import wheel_programs
 from taxi_platform.settings import Settings
 from taxi_platform.trips import COLOURS
@@ -146,10 +148,10 @@ def sql(query: str | None) -> None:
 
     That is the one of TAXI_POSTGRES_URL, else the embedded one, else the demo's when there is no other.
     """
-    told = conninfo_to_dict(_trips_url())
-    # In the environment, where other users do not see the password. A URL's other options have names like these too.
-    names = {"dbname": "PGDATABASE", "application_name": "PGAPPNAME"}
-    environment = {**os.environ, **{names.get(key, f"PG{key.upper()}"): str(value) for key, value in told.items()}}
+    told = conninfo_to_dict(checked_url(_trips_url()))
+    # In the environment, where other users do not see the password; libpq says which variable an option has.
+    names = {option.keyword.decode(): option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
+    environment = {**os.environ, **{names[key]: str(value) for key, value in told.items() if key in names}}
     program = str(wheel_programs() / "psql")
     sys.stdout.flush()
     os.execve(program, [program, "--no-psqlrc", *(["--command", query] if query else [])], environment)

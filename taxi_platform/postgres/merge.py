@@ -17,7 +17,7 @@ from psycopg.rows import class_row
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from taxi_platform import accounting
-from taxi_platform.errors import NotStaged, TableBusy
+from taxi_platform.errors import NotStaged, PermanentError, TableBusy
 from taxi_platform.partitions import TripMonth
 from taxi_platform.postgres.loaded import is_whole
 from taxi_platform.postgres.record import Record
@@ -176,16 +176,20 @@ def _look_up(connection: psycopg.Connection, staging: _Staged, partitions: dict[
 def _look_up_in(connection: psycopg.Connection, staging: _Staged, partition: Partition) -> None:
     month = staging.month
     pickup = month.colour.pickup
-    at, strays = name_of(pickup), is_stray(month, pickup)
+    at, dropoff, strays = name_of(pickup), name_of(month.colour.dropoff), is_stray(month, pickup)
+    times = sql.SQL("select coalesce(staged.{}, staged.{}) from {} as staged where {}").format(
+        at, dropoff, staging_table(month), strays
+    )
     other_month = TripMonth.from_file(month.colour, partition.filename)
-    pickups = sql.SQL("other.{at} in (select staged.{at} from {staging} as staged where {strays})")
+    pickups = sql.SQL("other.{} in ({})")
     if staging.record.strays <= FEW:
         # Without statistics for a new table the planner would rather read it all.
         connection.execute("set local enable_seqscan = off")
-        pickups = sql.SQL("other.{at} = any(array(select staged.{at} from {staging} as staged where {strays}))")
+        pickups = sql.SQL("other.{} = any(array({}))")
     connection.execute(
         statement("rows_kept").format(
             pickup=at,
+            dropoff=dropoff,
             keeper=sql.Literal(partition.filename),
             other=partition.table,
             other_strays=is_stray(other_month, pickup),
@@ -193,7 +197,7 @@ def _look_up_in(connection: psycopg.Connection, staging: _Staged, partition: Par
             end=timestamp(month.end),
             staging=staging_table(month),
             staged_strays=strays,
-            at_these_pickups=pickups.format(at=at, staging=staging_table(month), strays=strays),
+            at_these_pickups=pickups.format(at, times),
         )
     )
 
@@ -244,7 +248,15 @@ def _put_in_place(connection: psycopg.Connection, month: TripMonth, record: Reco
     connection.execute(sql.SQL("set local lock_timeout = {}").format(EXCHANGE_TIMEOUT))
     if old is not None:
         connection.execute(sql.SQL("alter table {} detach partition {}").format(parent, old.table))
-        connection.execute(sql.SQL("drop table {}").format(old.table))
+        try:
+            connection.execute(sql.SQL("drop table {}").format(old.table))
+        except psycopg.errors.DependentObjectsStillExist as error:
+            raise PermanentError(
+                f"The older version of {month} cannot be dropped, because something was built on its partition: "
+                f"{error.diag.message_detail}",
+                f"A rerun does not help until that is gone. Build on {parent_name(month.colour)} instead, whose "
+                "partitions may be replaced. Nothing was changed.",
+            ) from None
     connection.execute(sql.SQL("alter table {} rename to {}").format(staging, sql.Identifier(partition_name(month))))
     connection.execute(
         sql.SQL("alter table {} attach partition {} for values in ({})").format(
@@ -268,14 +280,16 @@ def _give_up(connection: psycopg.Connection, month: TripMonth, state: RetryCallS
     parent = connection.execute("select to_regclass(%s)::oid::int8", [parent_name(month.colour)]).fetchone()
     tables = [table for table in (parent and parent[0], partition and partition.oid) if table]
     with connection.cursor(row_factory=class_row(_Blocker)) as cursor:
-        blockers = cursor.execute(statement("blockers").format(), {"tables": tables}).fetchall()
+        given = {"tables": tables, "exchanges": partition is not None}
+        blockers = cursor.execute(statement("blockers").format(), given).fetchall()
     named = "; ".join(
         f"pid {b.pid} ({b.usename}, {b.application_name or 'no name'}, {b.state}, since {b.since})" for b in blockers
     )
+    stands = "The older version of the month is still in place, whole." if partition else "The month stays staged."
     pids = ", ".join(str(blocker.pid) for blocker in blockers) or "none any more"
     raise TableBusy(
-        f"{month.colour.table} was in use for {state.seconds_since_start:.0f} s, so {month} could not be exchanged: "
-        f"{named or 'nobody holds it any more'}.",
+        f"{month.colour.table} was in use for {state.seconds_since_start:.0f} s, so {month} could not be put in its "
+        f"place: {named or 'nobody holds it any more'}.",
         f"A rerun helps once these sessions have ended their transactions (blocking pids: {pids}); "
-        "select pg_terminate_backend(pid) ends one. The older version of the month is still in place, whole.",
+        f"select pg_terminate_backend(pid) ends one. {stands}",
     )

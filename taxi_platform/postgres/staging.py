@@ -5,6 +5,7 @@ whole lines. Only a whole and counted table gets the month's staging name; what 
 next one. Putting the table in its place is `merge.py`.
 """
 
+import hashlib
 import re
 import secrets
 import threading
@@ -17,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from taxi_platform.accounting import is_current
-from taxi_platform.errors import BadFile
+from taxi_platform.errors import BadFile, SourceUnavailable
 from taxi_platform.partitions import TripMonth
 from taxi_platform.postgres.loaded import is_whole
 from taxi_platform.postgres.record import Record
@@ -73,11 +74,17 @@ def stage(postgres: Postgres, file: RawFile) -> Record | None:
         if before and before.sha256 == file.sha256:
             return before
         with _loading_table(connection, file) as name:
-            rows = _copy(postgres, file, sql.Identifier(SCHEMA, name))
+            read = hashlib.sha256()
+            rows = _copy(postgres, file, sql.Identifier(SCHEMA, name), read)
+            if read.hexdigest() != file.sha256:
+                raise SourceUnavailable(
+                    f"{file.path} was replaced while it was about to be staged.",
+                    "A rerun helps: it takes the file as it is then. Nothing was staged.",
+                )
             if rows != file.rows:
                 raise BadFile(
                     f"{rows:,} rows arrived in Postgres, {file.rows:,} were counted when it was fetched",
-                    "The file changed on disk meanwhile. Fetch it again with refresh: true.",
+                    "A rerun does not help. Nothing was staged; please report the file.",
                     filename=month.filename,
                 )
             return _finish(connection, file, name)
@@ -165,9 +172,10 @@ class _Blocks:
             return None if self.stopped else next(self.blocks, None)
 
 
-def _copy(postgres: Postgres, file: RawFile, table: sql.Identifier) -> int:
-    """Copies the file into the table on several connections; the rows that the server counted."""
-    blocks = _Blocks(enumerate(read_blocks(file.path)))
+def _copy(postgres: Postgres, file: RawFile, table: sql.Identifier, read: "hashlib._Hash") -> int:
+    """Copies the file into the table on several connections; the rows that the server counted. `read` takes in the
+    file's bytes."""
+    blocks = _Blocks(enumerate(read_blocks(file.path, read=read)))
     try:
         with ThreadPoolExecutor(STREAMS, thread_name_prefix="copy") as pool:
             streams = [pool.submit(_copy_stream, postgres, file, table, blocks) for _ in range(STREAMS)]

@@ -23,7 +23,9 @@ DATABASE = "ny_taxi"
 _SESSION = """
 set datestyle = 'ISO, YMD'; set extra_float_digits = 1; set timezone = 'UTC'; set client_encoding = 'UTF8';
 set search_path = public; set statement_timeout = 0; set idle_in_transaction_session_timeout = 0;
+set idle_session_timeout = 0;
 """
+_SESSION_FROM_17 = "set transaction_timeout = 0;"
 
 
 class Postgres(dg.ConfigurableResource):
@@ -62,15 +64,17 @@ class Postgres(dg.ConfigurableResource):
             with (
                 ends_when_stopped(),
                 psycopg.connect(
-                    _checked(self.resolve_url()),
+                    checked_url(self.resolve_url()),
                     autocommit=True,
                     connect_timeout=10,
                     application_name=f"taxi_platform {purpose}",
                 ) as connection,
             ):
                 connection.execute(_SESSION)
+                if connection.info.server_version >= 170000:
+                    connection.execute(_SESSION_FROM_17)
                 yield connection
-        except psycopg.errors.InsufficientPrivilege as error:
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
             raise MissingRight(
                 f"Postgres: {error.diag.message_primary}",
                 "A rerun does not help: the platform's user needs CREATE and TEMPORARY on the database and CREATE on "
@@ -83,16 +87,23 @@ class Postgres(dg.ConfigurableResource):
             ) from error
 
 
-def _checked(url: str) -> str:
-    """The URL, when libpq can read it. Its own complaint would show the URL with its password."""
+def checked_url(url: str) -> str:
+    """The URL, when libpq can read it, and reads no part of the password as something else.
+
+    Its own complaints would show the URL, or what it took for a host or a port.
+    """
+    place, _, path = url.partition("://")[2].partition("?")[0].partition("/")
     try:
-        conninfo_to_dict(url)
+        ports = str(conninfo_to_dict(url).get("port", "")).split(",")
+        readable = place.count("@") < 2 and "@" not in path and all(port.isdecimal() or not port for port in ports)
     except psycopg.ProgrammingError:
+        readable = False
+    if not readable:
         raise BadSetting(
             "TAXI_POSTGRES_URL cannot be read as the address of a server.",
-            "A rerun does not help: write it as postgresql://user:password@host:port/database, with % and @ in the "
-            "password as %25 and %40.",
-        ) from None
+            "A rerun does not help: write it as postgresql://user:password@host:port/database, with %, @ and / in the "
+            "password as %25, %40 and %2F.",
+        )
     return url
 
 

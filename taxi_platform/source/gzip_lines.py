@@ -3,6 +3,7 @@
 Not here: what the lines must look like (`file_check`).
 """
 
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,16 +112,18 @@ def _short(text: str) -> str:
     return repr(words if len(words) <= 100 else words[:100] + "…")
 
 
-def read_blocks(path: Path, size: int = BLOCK) -> Iterator[bytes]:
+def read_blocks(path: Path, size: int = BLOCK, read: "hashlib._Hash | None" = None) -> Iterator[bytes]:
     """The lines of a gzipped CSV without its header, in blocks of whole lines, of `size` bytes and a line at most.
 
     Every block ends in a line end, also the last one of a file that does not. No block is empty; a file of a header
-    alone has none. Raises BadFile when the file is damaged.
+    alone has none. `read` takes in the bytes of the gzip file. Raises BadFile when the file is damaged.
     """
     gunzip = Gunzip(path.name, size)
     header = rest = b""
     with path.open("rb") as file:
         while data := file.read(_READ):
+            if read:
+                read.update(data)
             for piece in gunzip.feed(data):
                 end = piece.rfind(b"\n") + 1
                 block, rest = (rest + piece[:end], piece[end:]) if end else (b"", rest + piece)

@@ -6,7 +6,16 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from taxi_platform.errors import BadFile, BadSetting, DatabaseUnavailable, ForeignTable, MissingRight, NotStaged
+from taxi_platform.errors import (
+    BadFile,
+    BadSetting,
+    DatabaseUnavailable,
+    ForeignTable,
+    MissingRight,
+    NotStaged,
+    PermanentError,
+    SourceUnavailable,
+)
 from taxi_platform.partitions import TripMonth
 from taxi_platform.postgres.merge import Merged, merge
 from taxi_platform.postgres.staging import stage
@@ -55,10 +64,11 @@ def test_a_bad_value_far_down_has_the_line_of_the_file_and_not_of_a_stream(write
     assert (caught.value.line, caught.value.column) == (51_236, "tip_amount")
 
 
-def test_a_changed_count_is_noticed(write: Write, postgres: Postgres, query: Query) -> None:
-    file = write(APRIL, [trip(APRIL), trip(APRIL)])
-    write(APRIL, [trip(APRIL)])
-    with pytest.raises(BadFile, match="1 rows arrived in Postgres, 2 were counted"):
+def test_a_file_that_was_replaced_meanwhile_is_not_staged(write: Write, postgres: Postgres, query: Query) -> None:
+    """With as many rows as before: its rows would stand in the table under the other version's sha256."""
+    file = write(APRIL, [trip(APRIL, fare_amount="8")])
+    write(APRIL, [trip(APRIL, fare_amount="9")])
+    with pytest.raises(SourceUnavailable, match=r"was replaced while it was about to be staged\.\nA rerun helps"):
         stage(postgres, file)
     assert query(LEFT_OVER) == []
 
@@ -124,6 +134,26 @@ def test_a_plain_table_is_refused_with_statements_that_turn_it_into_ours(
     assert query(converted) == [("green_tripdata_2020-03.csv", 1), ("green_tripdata_2020-04.csv", 1)]
 
 
+@pytest.mark.parametrize(
+    "other",
+    ["create table green_tripdata (index bigint, vendorid text)", "create view green_tripdata as select 1 as filename"],
+)
+def test_what_the_flow_did_not_leave_is_refused_without_statements(
+    load: Load, write: Write, query: Query, other: str
+) -> None:
+    query(other)
+    with pytest.raises(ForeignTable, match=r"is not ours: .*\nA rerun does not help. Rename it"):
+        load(write(APRIL, [trip(APRIL)]))
+
+
+def test_what_stands_on_a_partition_is_named_and_left_alone(load: Load, write: Write, query: Query) -> None:
+    load(write(APRIL, [trip(APRIL)]))
+    query("create view mine as select * from trip_months.green_tripdata_2020_04")
+    with pytest.raises(PermanentError, match=r"(?s)view mine depends on .*Build on public.green_tripdata instead"):
+        load(write(APRIL, [trip(APRIL), trip(APRIL)]))
+    assert query("select count(*) from green_tripdata") == query("select count(*) from mine") == [(1,)]
+
+
 def test_a_partitioned_table_of_another_make_is_refused(load: Load, write: Write, query: Query) -> None:
     query("create table green_tripdata (filename text, vendorid text) partition by list (filename)")
     with pytest.raises(ForeignTable, match="Rename it"):
@@ -169,7 +199,14 @@ def test_a_server_that_is_not_there_is_reported_without_the_password() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["postgres//taxi:secret-word@localhost/x", "postgresql://taxi:secret-word%zz@localhost/x"]
+    "url",
+    [
+        "postgres//taxi:secret-word@localhost/x",
+        "postgresql://taxi:secret-word%zz@localhost/x",
+        "postgresql://taxi:se@secret-word@localhost/x",
+        "postgresql://taxi:secret-word/se@localhost/x",
+        "postgresql://taxi:12/secret-word@localhost/x",
+    ],
 )
 def test_a_url_that_cannot_be_read_is_not_shown(url: str) -> None:
     with pytest.raises(BadSetting) as caught, Postgres(url=url).connect("tries"):
@@ -187,3 +224,22 @@ def test_a_user_without_rights_is_told_what_to_grant(each_postgres_url: str, wri
             stage(Postgres(url=f"postgresql://reader_only:reader@{base}"), write(APRIL, [trip(APRIL)]))
     finally:
         query("drop role reader_only")
+
+
+def test_a_user_who_may_only_read_is_told_what_to_grant(each_postgres_url: str, write: Write) -> None:
+    reads = Postgres(url=f"{each_postgres_url}?options=-cdefault_transaction_read_only%3Don")
+    with pytest.raises(MissingRight, match="read-only transaction"):
+        stage(reads, write(APRIL, [trip(APRIL)]))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["statement_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout"],
+)
+def test_a_role_s_own_time_limit_does_not_end_a_load(each_postgres_url: str, setting: str) -> None:
+    with psycopg.connect(each_postgres_url) as plain:
+        if setting == "transaction_timeout" and plain.info.server_version < 170000:
+            return
+    limited = Postgres(url=f"{each_postgres_url}?options=-c{setting}%3D50ms")
+    with limited.connect("waits") as connection:
+        assert connection.execute("select current_setting(%s)", [setting]).fetchone() == ("0",)
