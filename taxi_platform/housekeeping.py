@@ -48,5 +48,8 @@ def demand_loaded(file: RawFile, destinations: list[Leg]) -> None:
 
 @dg.job(partitions_def=trip_partitions)
 def purge_files() -> None:
-    """Removes downloaded files of the chosen months, never one that is not loaded yet; they can be fetched again."""
+    """Removes downloaded files of the chosen months, never one that is not loaded yet; they can be fetched again.
+
+    A file that does not fit its record is of no use to anybody, and is removed too.
+    """
     purge_file()

@@ -33,7 +33,12 @@ def prepare(home: Path) -> dict[str, str]:
     server.start()
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "dagster.yaml").write_text(files("taxi_platform").joinpath("instance.yaml").read_text())
+    settings, told = folder / "dagster.yaml", files("taxi_platform").joinpath("instance.yaml").read_text()
+    if not settings.exists() or settings.read_text() != told:
+        # Put in place whole: runs that are under way read it.
+        aside = folder / f".dagster.yaml.{os.getpid()}"
+        aside.write_text(told)
+        aside.replace(settings)
     return {
         "DAGSTER_HOME": str(folder),
         "TAXI_HISTORY_URL": server.ensure_database(DATABASE),

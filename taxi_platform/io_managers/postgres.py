@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import dagster as dg
+import psycopg
 from psycopg import sql
 
 from taxi_platform.column_schema import schema_of
@@ -124,9 +125,12 @@ class PostgresTripTables(dg.ConfigurableIOManager):
 
 
 def preview(postgres: Postgres, colour: Colour, table: sql.Identifier) -> dg.TableMetadataValue:
-    """The table's first rows, as text."""
+    """The table's first rows, as text; none when another run has taken it from its place meanwhile."""
     with postgres.connect("previews") as connection:
-        rows = connection.execute(sql.SQL("select * from {} limit {}").format(table, PREVIEW_ROWS)).fetchall()
+        try:
+            rows = connection.execute(sql.SQL("select * from {} limit {}").format(table, PREVIEW_ROWS)).fetchall()
+        except psycopg.errors.UndefinedTable:
+            rows = []
     names = [column.postgres_name for column in table_columns(colour)]
     records = [
         dg.TableRecord({name: "" if value is None else str(value) for name, value in zip(names, row, strict=True)})

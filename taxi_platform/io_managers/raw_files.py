@@ -87,7 +87,7 @@ class RawFiles(dg.ConfigurableIOManager):
     def load_input(self, context: dg.InputContext) -> RawFile:
         """The file as it is published now, also where `raw_csv` is not part of the run.
 
-        Where the mirror cannot say, the file on disk serves.
+        Where the mirror cannot say, or has another version that cannot be fetched now, the file on disk serves.
         """
         month = TripMonth.from_key(context.asset_partition_key)
         try:
