@@ -18,7 +18,7 @@ from taxi_platform.backfill_screen import show
 from taxi_platform.demo import gcp as gcp_demo
 from taxi_platform.demo.postgres import load_samples, loaded_months, run_examples
 from taxi_platform.errors import TaxiError
-from taxi_platform.instance import demo_home, embedded_server, prepare
+from taxi_platform.instance import claim, demo_home, embedded_server, is_claimed, prepare
 from taxi_platform.resources.postgres import checked_url
 from taxi_platform.resources.server_place import wheel_programs
 from taxi_platform.settings import Settings
@@ -129,7 +129,10 @@ def dev(options: tuple[str, ...]) -> None:
 
     OPTIONS go to `dagster dev`, for example `--port 3001`.
     """
-    environment = {**os.environ, **prepare(Settings().home_folder)}
+    home = Settings().home_folder
+    environment = {**os.environ, **prepare(home)}
+    if not claim(home):
+        raise click.ClickException(f"`make dev` runs already in {_shown(home)}. End it with Ctrl-C where it runs.")
     click.echo("The web interface: http://127.0.0.1:3000, unless a line below names another port. Ctrl-C ends it.")
     click.echo("The embedded database goes on running then; `make stop` stops it.")
     sys.stdout.flush()
@@ -160,6 +163,7 @@ def sql(query: str | None) -> None:
 @main.command()
 def stop() -> None:
     """Stop the embedded servers of this home and of its demo."""
+    _demand_no_daemon()
     for home in _homes():
         server = embedded_server(home)
         was_running = server.running()
@@ -170,6 +174,7 @@ def stop() -> None:
 @main.command()
 def clean() -> None:
     """Stop the embedded servers, and remove the demo with its database. Real rows stay."""
+    _demand_no_daemon()
     home, sample_home = _homes()
     embedded_server(home).stop()
     embedded_server(sample_home).remove()
@@ -188,6 +193,13 @@ def _trips_url() -> str:
     server.start()
     click.echo(f"The database in {_shown(chosen)}.", err=True)
     return server.ensure_database()
+
+
+def _demand_no_daemon() -> None:
+    """Its history is in the embedded server."""
+    for home in _homes():
+        if is_claimed(home):
+            raise click.ClickException(f"`make dev` runs in {_shown(home)}: end it first, with Ctrl-C where it runs.")
 
 
 def _homes() -> tuple[Path, Path]:

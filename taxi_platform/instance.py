@@ -3,6 +3,7 @@
 Not here: what the instance is told (`instance.yaml`), and any trips.
 """
 
+import fcntl
 import os
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
+from taxi_platform.settings import make_folder
 
 DATABASE = "dagster"
 
@@ -32,7 +34,7 @@ def prepare(home: Path) -> dict[str, str]:
     server = embedded_server(home)
     server.start()
     folder = home / "dagster"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     settings, told = folder / "dagster.yaml", files("taxi_platform").joinpath("instance.yaml").read_text()
     if not settings.exists() or settings.read_text() != told:
         # Put in place whole: runs that are under way read it.
@@ -45,6 +47,37 @@ def prepare(home: Path) -> dict[str, str]:
         "TAXI_RUNS_AT_ONCE": str(runs_at_once()),
         "TAXI_HOME": str(home),
     }
+
+
+def claim(home: Path) -> bool:
+    """Makes this process the one that runs Dagster's daemon in this home, also when it becomes another program.
+
+    False when another one is: two daemons on one history would deal its runs out between them.
+    """
+    descriptor = os.open(_lock(home), os.O_RDWR | os.O_CREAT, 0o600)
+    os.set_inheritable(descriptor, True)
+    return _is_free(descriptor)
+
+
+def is_claimed(home: Path) -> bool:
+    """Whether a process runs Dagster's daemon in this home."""
+    if not _lock(home).exists():
+        return False
+    with _lock(home).open("ab") as file:
+        return not _is_free(file.fileno())
+
+
+def _lock(home: Path) -> Path:
+    return home / "dagster" / ".daemon.lock"
+
+
+def _is_free(descriptor: int) -> bool:
+    """Takes the lock, which the system releases when the last process that holds the descriptor ends."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def runs_at_once() -> int:

@@ -38,8 +38,8 @@ class Folder:
     def environment(self, **settings: str) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "HOME": str(self.path), "PYTHONPATH": str(REPO), **settings}
 
-    def run(self, *arguments: str, **settings: str) -> str:
-        """What the command prints, both streams together."""
+    def run(self, *arguments: str, expected: int = 0, **settings: str) -> str:
+        """What the command prints, both streams together; it ends with the `expected` status."""
         done = subprocess.run(
             [*COMMAND, *arguments],
             cwd=self.path,
@@ -50,7 +50,7 @@ class Folder:
             timeout=SECONDS,
             check=False,
         )
-        assert done.returncode == 0, done.stdout
+        assert done.returncode == expected, done.stdout
         return done.stdout
 
 
@@ -133,6 +133,9 @@ def test_dev_shows_the_demos_runs_and_ends_with_ctrl_c(folder: Folder, demo: str
     try:
         runs = successful_runs(f"http://127.0.0.1:{port}", dev, log)
         assert runs >= 6
+        assert "`make dev` runs already in" in folder.run("dev", expected=1, TAXI_HOME=str(home))
+        assert "`make dev` runs in" in folder.run("stop", expected=1, TAXI_HOME=str(home))
+        assert server.running()
         password = (server.folder / "password").read_text()
         children = psutil.Process(dev.pid).children(recursive=True)
         assert children
@@ -148,6 +151,13 @@ def test_dev_shows_the_demos_runs_and_ends_with_ctrl_c(folder: Folder, demo: str
     assert server.running()
     assert password not in (home / "dagster" / "dagster.yaml").read_text()
     assert password not in log.read_text()
+
+
+def test_a_home_that_cannot_be_made_is_named(folder: Folder) -> None:
+    said = folder.run("dev", expected=1, TAXI_HOME="/dev/null/home")
+    assert "The folder /dev/null/home/postgres cannot be made: Not a directory." in said
+    assert "set TAXI_HOME" in said
+    assert "Traceback" not in said
 
 
 def successful_runs(url: str, process: subprocess.Popen[bytes], log: Path) -> int:

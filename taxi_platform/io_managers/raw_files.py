@@ -21,7 +21,7 @@ import dagster as dg
 from taxi_platform.errors import NotPublished, SourceUnavailable, TransientError, ends_when_stopped
 from taxi_platform.partitions import TripMonth
 from taxi_platform.resources.mirror import Mirror
-from taxi_platform.settings import Settings
+from taxi_platform.settings import Settings, make_folder
 from taxi_platform.source import RawFile
 from taxi_platform.source.file_check import CHECK_VERSION
 
@@ -174,7 +174,7 @@ class RawFiles(dg.ConfigurableIOManager):
     @contextmanager
     def _lock(self, month: TripMonth, log: Logger | None = None) -> Iterator[None]:
         path = self.path(month)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with path.with_name(f".{path.name}.lock").open("ab") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -24,6 +24,7 @@ from psycopg import errors, sql
 from taxi_platform.errors import BadSetting
 from taxi_platform.resources.ports import HOST, free_port, is_free
 from taxi_platform.resources.server_place import OR_YOUR_OWN, Place, leave, settle, write_private
+from taxi_platform.settings import make_folder
 
 USER = "taxi"
 DATABASE = "ny_taxi"
@@ -135,7 +136,7 @@ class EmbeddedPostgres:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         with self._explained():
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             with (self.folder / "lock").open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
