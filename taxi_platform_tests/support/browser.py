@@ -50,7 +50,17 @@ class Browser:
         return wait.until(shown, f"nothing at {xpath}")
 
     def click(self, xpath: str) -> None:
-        """Move the mouse there and press its button."""
+        """Move the mouse there, once it has come to rest, and press its button; what slides in would be missed."""
+        places: list[dict] = []
+
+        def rests(_: webdriver.Chrome) -> bool:
+            places.append(self.find(xpath).rect)
+            return places[-1:] == places[-2:-1]
+
+        wait = WebDriverWait(
+            self._driver, PATIENCE, poll_frequency=0.1, ignored_exceptions=[StaleElementReferenceException]
+        )
+        wait.until(rests, f"no rest of {xpath}")
         ActionChains(self._driver).move_to_element(self.find(xpath)).click().perform()
 
     def type(self, text: str) -> None:
