@@ -58,6 +58,11 @@ def is_current(records: Mapping[str, FileRecord], filename: str, sha256: str) ->
     return all((records[name].sha256 if name in records else "") == then for name, then in record.keepers.items())
 
 
+def lacking(records: Mapping[str, FileRecord]) -> list[str]:
+    """The files of which another one kept rows that it may not have any more, by name."""
+    return [name for name, record in records.items() if not is_current(records, name, record.sha256)]
+
+
 def let_go(records: Mapping[str, FileRecord], filename: str, sha256: str) -> tuple[str, ...]:
     """The files of which another version of this one kept rows, by name."""
     return tuple(sorted(name for name, record in records.items() if record.keepers.get(filename) not in (None, sha256)))

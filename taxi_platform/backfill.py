@@ -13,13 +13,14 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
 import dagster as dg
 
-from taxi_platform.accounting import FileRecord, is_current
+from taxi_platform import accounting
+from taxi_platform.accounting import FileRecord
 from taxi_platform.alerts import without_secrets
 from taxi_platform.errors import TaxiError
 from taxi_platform.legs import Leg
@@ -78,10 +79,9 @@ class Backfill:
         When the caller is interrupted (KeyboardInterrupt), runs under way are interrupted too and cleared away.
         """
         wanted = list(months)
-        loaded: dict[TripMonth, FileRecord] = {}
-        if wanted and not again:
-            lacking = self.lacking(wanted[0].colour)
-            loaded = {m: record for m, record in self.leg.loaded(wanted[0].colour).items() if m not in lacking}
+        found = self.leg.loaded(wanted[0].colour) if wanted and not again else {}
+        lacking = _lacking(found)
+        loaded = {month: record for month, record in found.items() if month not in lacking}
         for month in wanted:
             if month in loaded:
                 yield Outcome(month, loaded[month].rows, loaded[month].rows_kept_elsewhere, skipped=True)
@@ -96,9 +96,7 @@ class Backfill:
 
     def lacking(self, colour: Colour) -> list[TripMonth]:
         """The loaded months of which another file kept rows that it may not have any more."""
-        loaded = self.leg.loaded(colour)
-        records = {month.filename: record for month, record in loaded.items()}
-        return [month for month, record in loaded.items() if not is_current(records, month.filename, record.sha256)]
+        return _lacking(self.leg.loaded(colour))
 
     def _load(self, month: TripMonth) -> Outcome:
         began = time.monotonic()
@@ -166,3 +164,8 @@ class Backfill:
                 self.instance.report_run_canceled if self._stopping else self.instance.report_run_failed
             )
             report(run, message=f"The run's process ended before the run: {reason}.")
+
+
+def _lacking(loaded: Mapping[TripMonth, FileRecord]) -> list[TripMonth]:
+    names = accounting.lacking({month.filename: record for month, record in loaded.items()})
+    return [month for month in loaded if month.filename in names]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from taxi_platform.home_files import make_folder, write_whole
 from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
-from taxi_platform.settings import make_folder
 
 DATABASE = "dagster"
 
@@ -37,10 +37,7 @@ def prepare(home: Path) -> dict[str, str]:
     make_folder(folder)
     settings, told = folder / "dagster.yaml", files("taxi_platform").joinpath("instance.yaml").read_text()
     if not settings.exists() or settings.read_text() != told:
-        # Put in place whole: runs that are under way read it.
-        aside = folder / f".dagster.yaml.{os.getpid()}"
-        aside.write_text(told)
-        aside.replace(settings)
+        write_whole(settings, told)
     return {
         "DAGSTER_HOME": str(folder),
         "TAXI_HISTORY_URL": server.ensure_database(DATABASE),

@@ -8,8 +8,6 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from taxi_platform.errors import BadSetting
-
 PUBLIC_MIRROR = "https://github.com/DataTalksClub/nyc-tlc-data/releases/download"
 
 
@@ -41,14 +39,3 @@ class Settings(BaseSettings):
     def home_folder(self) -> Path:
         """TAXI_HOME as an absolute path."""
         return self.home.expanduser().absolute()
-
-
-def make_folder(path: Path) -> None:
-    """Makes a folder under TAXI_HOME, with those above it. Raises BadSetting, naming the setting, where it cannot."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadSetting(
-            f"The folder {path} cannot be made: {error.strerror}.",
-            "A rerun does not help: set TAXI_HOME to a folder of yours that can be written to.",
-        ) from error

@@ -154,8 +154,8 @@ def test_a_database_that_is_away_for_a_moment_ends_no_other_month(tmp_path, mirr
     terminal = Terminal(tmp_path, mirror.url, postgres_url)
     for name, value in terminal.environment.items():
         monkeypatch.setenv(name, value)
-    # Twice before the first month is loaded, and then after each.
-    urls = iter([postgres_url, postgres_url, "postgresql://taxi@127.0.0.1:1/away", postgres_url])
+    # Once before the first month is loaded, and then after each.
+    urls = iter([postgres_url, "postgresql://taxi@127.0.0.1:1/away", postgres_url])
     leg = Leg("postgres", POSTGRES, lambda colour: loaded_months(Postgres(url=next(urls)), colour))
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         first, second = Backfill(leg, instance, side_by_side=1).run(MONTHS[:2])

@@ -7,7 +7,8 @@ from taxi_platform.assets.postgres import postgres_tripdata
 from taxi_platform.checks.common import accounted_for, as_published, inside_month, trip_check
 from taxi_platform.io_managers.postgres import LoadedMonth
 from taxi_platform.partitions import TripMonth
-from taxi_platform.postgres.tables import is_stray, partition_table
+from taxi_platform.postgres.loaded import count_rows
+from taxi_platform.postgres.tables import is_stray
 from taxi_platform.resources.mirror import Mirror
 from taxi_platform.resources.postgres import Postgres
 
@@ -34,8 +35,5 @@ def pickups_inside_month(postgres_tripdata: LoadedMonth, postgres: Postgres) -> 
 
 
 def _count(postgres: Postgres, month: TripMonth, condition: sql.Composable | None = None) -> int:
-    # In the month's partition: by filename in the parent, the server would compare the name of each row first.
-    query = sql.SQL("select count(*) from {} where {}").format(partition_table(month), condition or sql.SQL("true"))
     with postgres.connect(f"checks {month}") as connection:
-        found = connection.execute(query).fetchone()
-    return found[0] if found else 0
+        return count_rows(connection, month, condition)

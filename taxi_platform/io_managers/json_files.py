@@ -4,14 +4,13 @@ Not here: published files and tables, which have managers of their own.
 """
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from taxi_platform.errors import NotStaged
+from taxi_platform.home_files import make_folder, write_whole
 from taxi_platform.settings import Settings
 
 
@@ -24,14 +23,8 @@ class JsonFiles(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write the asset's file and add its address to the metadata."""
         path = self._path(context.asset_key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(obj, file, indent=2, ensure_ascii=False)
-            Path(aside).replace(path)
-        finally:
-            Path(aside).unlink(missing_ok=True)
+        make_folder(path.parent)
+        write_whole(path, json.dumps(obj, indent=2, ensure_ascii=False))
         context.add_output_metadata({"dagster/uri": path.as_uri(), "size": path.stat().st_size})
 
     def load_input(self, context: dg.InputContext) -> Any:

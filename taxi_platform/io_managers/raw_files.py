@@ -19,9 +19,10 @@ from pathlib import Path
 import dagster as dg
 
 from taxi_platform.errors import NotPublished, SourceUnavailable, TransientError, ends_when_stopped
+from taxi_platform.home_files import make_folder, write_whole
 from taxi_platform.partitions import TripMonth
 from taxi_platform.resources.mirror import Mirror
-from taxi_platform.settings import Settings, make_folder
+from taxi_platform.settings import Settings
 from taxi_platform.source import RawFile
 from taxi_platform.source.file_check import CHECK_VERSION
 
@@ -141,10 +142,7 @@ class RawFiles(dg.ConfigurableIOManager):
             "mtime_ns": file.path.stat().st_mtime_ns,
             "check_version": CHECK_VERSION,
         }
-        record = self._record_path(file.month)
-        new = record.with_name(f".{record.name}.new")
-        new.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        new.replace(record)
+        write_whole(self._record_path(file.month), json.dumps(facts, indent=1) + "\n")
 
     def _recorded(self, month: TripMonth) -> RawFile | None:
         path = self.path(month)

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from taxi_platform.partitions import TripMonth
 from taxi_platform.postgres.record import Record
-from taxi_platform.postgres.tables import attached, parent_table
+from taxi_platform.postgres.tables import attached, partition_table
 from taxi_platform.resources.postgres import Postgres
 from taxi_platform.trips import Colour
 
@@ -23,9 +23,12 @@ def loaded_months(postgres: Postgres, colour: Colour) -> dict[TripMonth, Record]
 
 def is_whole(connection: psycopg.Connection, month: TripMonth, record: Record) -> bool:
     """Whether the table has as many rows of the month as its record says: somebody may have deleted some."""
-    counted = connection.execute(
-        sql.SQL("select count(*) from {} where filename = {}").format(
-            parent_table(month.colour), sql.Literal(month.filename)
-        )
-    ).fetchone()
-    return counted == (record.rows_in_table,)
+    return count_rows(connection, month) == record.rows_in_table
+
+
+def count_rows(connection: psycopg.Connection, month: TripMonth, condition: sql.Composable | None = None) -> int:
+    """Rows of a month that is in its place; with a condition those that it holds for."""
+    # In the month's partition: by filename in the parent, the server would compare the name of each row first.
+    query = sql.SQL("select count(*) from {} where {}").format(partition_table(month), condition or sql.SQL("true"))
+    found = connection.execute(query).fetchone()
+    return found[0] if found else 0

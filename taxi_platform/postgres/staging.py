@@ -74,13 +74,7 @@ def stage(postgres: Postgres, file: RawFile) -> Record | None:
         if before and before.sha256 == file.sha256:
             return before
         with _loading_table(connection, file) as name:
-            read = hashlib.sha256()
-            rows = _copy(postgres, file, sql.Identifier(SCHEMA, name), read)
-            if read.hexdigest() != file.sha256:
-                raise SourceUnavailable(
-                    f"{file.path} was replaced while it was about to be staged.",
-                    "A rerun helps: it takes the file as it is then. Nothing was staged.",
-                )
+            rows = _copy(postgres, file, sql.Identifier(SCHEMA, name))
             if rows != file.rows:
                 raise BadFile(
                     f"{rows:,} rows arrived in Postgres, {file.rows:,} were counted when it was fetched",
@@ -172,9 +166,12 @@ class _Blocks:
             return None if self.stopped else next(self.blocks, None)
 
 
-def _copy(postgres: Postgres, file: RawFile, table: sql.Identifier, read: "hashlib._Hash") -> int:
-    """Copies the file into the table on several connections; the rows that the server counted. `read` takes in the
-    file's bytes."""
+def _copy(postgres: Postgres, file: RawFile, table: sql.Identifier) -> int:
+    """Copies the file into the table on several connections; the rows that the server counted.
+
+    Raises SourceUnavailable when the file on disk is another one by now.
+    """
+    read = hashlib.sha256()
     blocks = _Blocks(enumerate(read_blocks(file.path, read=read)))
     try:
         with ThreadPoolExecutor(STREAMS, thread_name_prefix="copy") as pool:
@@ -186,6 +183,11 @@ def _copy(postgres: Postgres, file: RawFile, table: sql.Identifier, read: "hashl
     if errors:
         # Both streams may meet a bad value; the file's first one is the one to report.
         raise min(errors, key=lambda error: error.line or 0 if isinstance(error, BadFile) else 0)
+    if read.hexdigest() != file.sha256:
+        raise SourceUnavailable(
+            f"{file.path} was replaced while it was about to be staged.",
+            "A rerun helps: it takes the file as it is then. Nothing was staged.",
+        )
     return sum(stream.result() for stream in streams)
 
 

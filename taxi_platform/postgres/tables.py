@@ -167,9 +167,19 @@ def _stands(connection: psycopg.Connection, colour: Colour) -> bool:
     if found is None:
         return False
     kind, key = found
+    columns = connection.execute(
+        "select attname::text, format_type(atttypid, null) from pg_attribute "
+        "where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum",
+        [parent_name(colour)],
+    ).fetchall()
+    if kind == "r" and {name for name, _ in columns} >= {column.postgres_name for column in table_columns(colour)}:
+        raise _left_by_the_flow(connection, colour)
     if kind != "p":
-        raise _foreign(connection, colour)
-    columns = _columns_of(connection, colour)
+        raise ForeignTable(
+            f"{parent_name(colour)} is there, and is not ours: no table, or one with other columns. "
+            "Nothing was changed.",
+            "A rerun does not help. Rename it, and the next run makes the table.",
+        )
     ours = [(column.postgres_name, _full_name(column.kind.postgres)) for column in table_columns(colour)]
     if key != "LIST (filename)" or columns != ours:
         raise ForeignTable(
@@ -177,24 +187,6 @@ def _stands(connection: psycopg.Connection, colour: Colour) -> bool:
             "A rerun does not help. Rename it, and the next run makes a new one; nothing was changed.",
         )
     return connection.execute("select to_regproc(%s) is not null", [f"{SCHEMA}.time_text"]).fetchone() == (True,)
-
-
-def _columns_of(connection: psycopg.Connection, colour: Colour) -> list[tuple[str, str]]:
-    """Names and types of what stands under the table's name."""
-    return connection.execute(
-        "select attname::text, format_type(atttypid, null) from pg_attribute "
-        "where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum",
-        [parent_name(colour)],
-    ).fetchall()
-
-
-def _has_our_columns(connection: psycopg.Connection, colour: Colour) -> bool:
-    """Whether it is a plain table that has all of ours, whatever their types and their order."""
-    kind = connection.execute(
-        "select relkind::text from pg_class where oid = to_regclass(%s)", [parent_name(colour)]
-    ).fetchone()
-    names = {name for name, _ in _columns_of(connection, colour)}
-    return kind == ("r",) and names >= {column.postgres_name for column in table_columns(colour)}
 
 
 def _full_name(type_name: str) -> str:
@@ -226,14 +218,8 @@ def parent_statements(colour: Colour) -> list[sql.Composed]:
     return [create, *describe]
 
 
-def _foreign(connection: psycopg.Connection, colour: Colour) -> ForeignTable:
-    """The refusal of what is not a partitioned table; for a table of the flow's, with what turns it into ours."""
-    if not _has_our_columns(connection, colour):
-        return ForeignTable(
-            f"{parent_name(colour)} is there, and is not ours: no table, or one with other columns. "
-            "Nothing was changed.",
-            "A rerun does not help. Rename it, and the next run makes the table.",
-        )
+def _left_by_the_flow(connection: psycopg.Connection, colour: Colour) -> ForeignTable:
+    """The refusal of a plain table that has our columns, with the statements that turn it into ours."""
     kept = sql.Identifier("public", f"{colour.table}_before")
     rename = sql.SQL("alter table {} rename to {}").format(
         parent_table(colour), sql.Identifier(f"{colour.table}_before")

@@ -22,9 +22,9 @@ import psycopg
 from psycopg import errors, sql
 
 from taxi_platform.errors import BadSetting
+from taxi_platform.home_files import make_folder
 from taxi_platform.resources.ports import HOST, free_port, is_free
 from taxi_platform.resources.server_place import OR_YOUR_OWN, Place, leave, settle, write_private
-from taxi_platform.settings import make_folder
 
 USER = "taxi"
 DATABASE = "ny_taxi"

@@ -70,9 +70,8 @@ class Postgres(dg.ConfigurableResource):
                     application_name=f"taxi_platform {purpose}",
                 ) as connection,
             ):
-                connection.execute(_SESSION)
-                if connection.info.server_version >= 170000:
-                    connection.execute(_SESSION_FROM_17)
+                is_from_17 = connection.info.server_version >= 170000
+                connection.execute(_SESSION + _SESSION_FROM_17 if is_from_17 else _SESSION)
                 yield connection
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
             raise MissingRight(
