@@ -37,7 +37,7 @@ EXPOSE 4000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=20s --start-period=120s --retries=3 \
     CMD ["dagster", "api", "grpc-health-check", "--port", "4000"]
-CMD ["python", "-m", "taxi_platform.code_server", "--host", "0.0.0.0", "--port", "4000", "--module-name", "taxi_platform"]
+CMD ["python", "-m", "taxi_platform.deployment.code_server", "--host", "0.0.0.0", "--port", "4000", "--module-name", "taxi_platform"]
 
 # Google Cloud's stand-ins, for the profile gcp-emulators. Not for production, so not in the image above.
 FROM platform AS emulators

@@ -16,7 +16,7 @@ from benchmarks import figures, report
 from benchmarks.figures import Bench, Figure
 from benchmarks.startup import startup
 from benchmarks.work import Files
-from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
+from taxi_platform.local.embedded_postgres import EmbeddedPostgres
 
 GROUPS: dict[str, Callable[[Bench], list[Figure]]] = {
     "first": figures.first_month,

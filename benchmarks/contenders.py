@@ -17,8 +17,8 @@ from psycopg import sql
 from sqlalchemy import create_engine
 
 from benchmarks.work import Work
-from taxi_platform.postgres.tables import definition, name_of, table_columns
-from taxi_platform.trips import FILENAME, UNIQUE_ROW_ID, Colour, Column, Kind
+from taxi_platform.destinations.postgres.tables import definition, name_of, table_columns
+from taxi_platform.trips.columns import FILENAME, UNIQUE_ROW_ID, Colour, Column, Kind
 
 _READ = 1 << 20
 

@@ -5,8 +5,8 @@
 Uploaded: the flow sends the uncompressed CSV, ours the published gzip. Scanned: BigQuery counts the logical bytes of
 the columns that a statement names, in the partitions that it cannot leave out. The flow's statements read the external
 table once, its own monthly table once, and the column unique_row_id of the whole merged table in each MERGE. Ours
-(`taxi_platform/sql/bigquery_*.sql`) read the external table and the monthly table once, the monthly table's pickups
-and row ids once more each, and of the merged table the file's own days: names and pickups for two counts.
+(`taxi_platform/destinations/bigquery/sql/`) read the external table and the monthly table once, the monthly table's
+pickups and row ids once more each, and of the merged table the file's own days: names and pickups for two counts.
 BigQuery's least charge of 10 MB a table and query is left out; so are days that neighbouring months touch.
 """
 
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from taxi_platform.trips import COLOURS, Kind
+from taxi_platform.trips.columns import COLOURS, Kind
 
 _TEXT_OVERHEAD = 2
 _ROW_ID = 16 + _TEXT_OVERHEAD

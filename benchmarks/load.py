@@ -17,10 +17,10 @@ from pathlib import Path
 import dagster as dg
 
 from benchmarks.work import Work
-from taxi_platform.assets.postgres import postgres_staging, postgres_tripdata
-from taxi_platform.assets.source import raw_csv
-from taxi_platform.checks import postgres as checks
 from taxi_platform.definitions import defs
+from taxi_platform.destinations.postgres import checks
+from taxi_platform.destinations.postgres.assets import postgres_staging, postgres_tripdata
+from taxi_platform.source.assets import raw_csv
 
 
 @dataclass(frozen=True)

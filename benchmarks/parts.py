@@ -21,11 +21,11 @@ from psycopg import sql
 
 from benchmarks.figures import ROUNDS
 from benchmarks.work import Files, Work, empty_database, settle
-from taxi_platform.partitions import TripMonth
-from taxi_platform.postgres.tables import definition, ensure_tables, is_stray, name_of, row_id_expression
-from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
+from taxi_platform.destinations.postgres.tables import definition, ensure_tables, is_stray, name_of, row_id_expression
+from taxi_platform.local.embedded_postgres import EmbeddedPostgres
 from taxi_platform.source.gzip_lines import read_blocks
-from taxi_platform.trips import FILENAME
+from taxi_platform.trips.columns import FILENAME
+from taxi_platform.trips.partitions import TripMonth
 
 _SESSION = "set datestyle = 'ISO, YMD'; set extra_float_digits = 1; set synchronous_commit = off"
 

@@ -18,8 +18,8 @@ import psycopg
 from psycopg import sql
 
 from taxi_platform.demo.sample_trips import write_sample
-from taxi_platform.partitions import TripMonth
-from taxi_platform.resources.embedded_postgres import SERVER_SETTINGS, EmbeddedPostgres
+from taxi_platform.local.embedded_postgres import SERVER_SETTINGS, EmbeddedPostgres
+from taxi_platform.trips.partitions import TripMonth
 
 ROWS = 1_500_000
 _MEMORY = 3 << 29

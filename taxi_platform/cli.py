@@ -13,16 +13,16 @@ import click
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo
 
-from taxi_platform.backfill import months_between
-from taxi_platform.backfill_screen import show
+from taxi_platform.automation.backfill.progress import show
+from taxi_platform.automation.backfill.runner import months_between
 from taxi_platform.demo import gcp as gcp_demo
 from taxi_platform.demo.postgres import load_samples, loaded_months, run_examples
+from taxi_platform.destinations.postgres.resource import checked_url
 from taxi_platform.errors import TaxiError
-from taxi_platform.instance import claim, demo_home, embedded_server, is_claimed, prepare
-from taxi_platform.resources.postgres import checked_url
-from taxi_platform.resources.server_place import wheel_programs
+from taxi_platform.local.instance import claim, demo_home, embedded_server, is_claimed, prepare
+from taxi_platform.local.server_account import wheel_programs
 from taxi_platform.settings import Settings
-from taxi_platform.trips import COLOURS
+from taxi_platform.trips.columns import COLOURS
 
 _AFTER_DEMO_GCP = """
 The tables were in the emulators' memory, and are gone with them.

@@ -4,32 +4,35 @@ from typing import TypedDict, Unpack
 
 import dagster as dg
 
-from taxi_platform.assets import gcp, getting_started, postgres, source
-from taxi_platform.checks import freshness
-from taxi_platform.checks import gcp as gcp_checks
-from taxi_platform.checks import postgres as postgres_checks
-from taxi_platform.housekeeping import purge_files
-from taxi_platform.io_managers.bigquery import ExternalTables, MergedTables, MonthlyTables
-from taxi_platform.io_managers.gcs import LakeObjects
-from taxi_platform.io_managers.json_files import JsonFiles
-from taxi_platform.io_managers.postgres import PostgresStagingTables, PostgresTripTables
-from taxi_platform.io_managers.raw_files import RawFiles
-from taxi_platform.jobs import freshness_job, hello_world, load_month, statistics
-from taxi_platform.resources.duckdb_file import DuckDBFile
-from taxi_platform.resources.gcp import GoogleBigQuery, GoogleStorage
-from taxi_platform.resources.mirror import Mirror
-from taxi_platform.resources.postgres import Postgres
-from taxi_platform.resources.products import ProductsApi
-from taxi_platform.resources.statistics import DockerHub, GitHub
-from taxi_platform.resources.webhook import Webhook
-from taxi_platform.schedules import (
+from taxi_platform.automation import freshness
+from taxi_platform.automation.jobs import freshness_job, hello_world, load_month, statistics
+from taxi_platform.automation.purge import purge_files
+from taxi_platform.automation.schedules import (
     freshness_schedule,
     green_schedule,
     hello_schedule,
     statistics_schedule,
     yellow_schedule,
 )
-from taxi_platform.sensors import failed_run_sensor, new_months_sensor
+from taxi_platform.automation.sensors import failed_run_sensor, new_months_sensor
+from taxi_platform.destinations.bigquery import assets as gcp
+from taxi_platform.destinations.bigquery import checks as gcp_checks
+from taxi_platform.destinations.bigquery.io_managers import ExternalTables, MergedTables, MonthlyTables
+from taxi_platform.destinations.bigquery.object_io_manager import LakeObjects
+from taxi_platform.destinations.postgres import assets as postgres
+from taxi_platform.destinations.postgres import checks as postgres_checks
+from taxi_platform.destinations.postgres.io_managers import PostgresStagingTables, PostgresTripTables
+from taxi_platform.destinations.postgres.resource import Postgres
+from taxi_platform.getting_started import assets as getting_started
+from taxi_platform.getting_started.duckdb_file import DuckDBFile
+from taxi_platform.getting_started.json_files import JsonFiles
+from taxi_platform.getting_started.products import ProductsApi
+from taxi_platform.getting_started.statistics import DockerHub, GitHub
+from taxi_platform.google_cloud.resources import GoogleBigQuery, GoogleStorage
+from taxi_platform.source import assets as source
+from taxi_platform.source.file_store import RawFiles
+from taxi_platform.source.mirror import Mirror
+from taxi_platform.webhook import Webhook
 
 
 class Resources(TypedDict, total=False):

@@ -13,13 +13,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from taxi_platform.emulators.servers import Emulators, running
-from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
+from taxi_platform.local.embedded_postgres import EmbeddedPostgres
+from taxi_platform.local.emulators.servers import Emulators, running
 from taxi_platform_tests.support import http_mirror, postgres15
 from taxi_platform_tests.support.http_mirror import HttpMirror
 
 # Tests that destinations inherit: without this, what they compare is not shown when they fail.
-pytest.register_assert_rewrite("taxi_platform_tests.support.five_points")
+pytest.register_assert_rewrite("taxi_platform_tests.destinations.contract")
 
 REPO = Path(__file__).parents[1]
 

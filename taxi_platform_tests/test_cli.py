@@ -16,8 +16,8 @@ import pytest
 import requests
 from psycopg import sql
 
-from taxi_platform.instance import embedded_server
-from taxi_platform.resources.ports import free_port
+from taxi_platform.local.instance import embedded_server
+from taxi_platform.local.ports import free_port
 
 REPO = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-c", "from taxi_platform.cli import main; main()"]

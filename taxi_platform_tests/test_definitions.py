@@ -9,8 +9,8 @@ import pytest
 
 import taxi_platform
 from taxi_platform.definitions import build_defs, defs
-from taxi_platform.partitions import trip_partitions
-from taxi_platform.resources.mirror import Mirror
+from taxi_platform.source.mirror import Mirror
+from taxi_platform.trips.partitions import trip_partitions
 
 SPECS = {spec.key.to_user_string(): spec for spec in sorted(defs.resolve_all_asset_specs(), key=lambda spec: spec.key)}
 PACKAGE = Path(taxi_platform.__file__).parent

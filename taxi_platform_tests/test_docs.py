@@ -14,8 +14,8 @@ import pytest
 from taxi_platform.definitions import defs
 from taxi_platform.demo.sample_products import write_sample_products
 from taxi_platform.demo.sample_trips import write_sample
-from taxi_platform.emulators.servers import Emulators
-from taxi_platform.partitions import TripMonth
+from taxi_platform.local.emulators.servers import Emulators
+from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.api_server import Answer, api_server
 
 ROOT = Path(__file__).parents[1]

@@ -10,15 +10,15 @@ import dagster as dg
 import psycopg
 import pytest
 
-from taxi_platform.assets.postgres import postgres_staging, postgres_tripdata
-from taxi_platform.assets.source import raw_csv
 from taxi_platform.definitions import build_defs
 from taxi_platform.demo.sample_trips import write_sample
-from taxi_platform.io_managers.raw_files import RawFiles
-from taxi_platform.partitions import TripMonth
-from taxi_platform.published import published_rows
-from taxi_platform.resources.mirror import Mirror
-from taxi_platform.resources.postgres import Postgres
+from taxi_platform.destinations.postgres.assets import postgres_staging, postgres_tripdata
+from taxi_platform.destinations.postgres.resource import Postgres
+from taxi_platform.source.assets import raw_csv
+from taxi_platform.source.file_store import RawFiles
+from taxi_platform.source.known_row_counts import published_rows
+from taxi_platform.source.mirror import Mirror
+from taxi_platform.trips.partitions import TripMonth
 
 REPO = Path(__file__).parents[1]
 SECTIONS = (REPO / "docs" / "homework.md").read_text(encoding="utf-8").split("\n## ")[1:]

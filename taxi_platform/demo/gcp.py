@@ -15,12 +15,12 @@ import dagster as dg
 
 from taxi_platform.demo.postgres import LoadedMonth, load, sample_job
 from taxi_platform.demo.sample_trips import write_samples
-from taxi_platform.emulators.servers import running
-from taxi_platform.google.merge import loaded, rows_held
-from taxi_platform.google.tables import Sql
-from taxi_platform.partitions import TripMonth
-from taxi_platform.resources.gcp import GoogleBigQuery
-from taxi_platform.trips import COLOURS
+from taxi_platform.destinations.bigquery.merge import loaded, rows_held
+from taxi_platform.destinations.bigquery.tables import Sql
+from taxi_platform.google_cloud.resources import GoogleBigQuery
+from taxi_platform.local.emulators.servers import running
+from taxi_platform.trips.columns import COLOURS
+from taxi_platform.trips.partitions import TripMonth
 
 PROJECT = "demo-project"
 BUCKET = "demo-lake"

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from taxi_platform.partitions import TripMonth
-from taxi_platform.trips import COLOURS
+from taxi_platform.trips.columns import COLOURS
+from taxi_platform.trips.partitions import TripMonth
 
 MONTHS = ("2020-03", "2020-04", "2020-05")
 ROWS = 3_000

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from taxi_platform.errors import BadFile
-from taxi_platform.lazy_module import LazyModule
-from taxi_platform.partitions import TripMonth
-from taxi_platform.source import columns_of
-from taxi_platform.source.file_check import Checked, FileCheck
+from taxi_platform.lazy_import import LazyModule
+from taxi_platform.source.csv_validation import Checked, FileCheck
 from taxi_platform.source.gzip_lines import describe
-from taxi_platform.source.transfer import write_all
-from taxi_platform.trips import Column, Kind
+from taxi_platform.source.raw_file import columns_of
+from taxi_platform.source.resumable_download import write_all
+from taxi_platform.trips.columns import Column, Kind
+from taxi_platform.trips.partitions import TripMonth
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from taxi_platform.demo.sample_trips import MONTHS, REPEATED_ROWS, ROWS, write_sample, write_samples
-from taxi_platform.partitions import TripMonth
-from taxi_platform.trips import COLOURS, Colour
+from taxi_platform.trips.columns import COLOURS, Colour
+from taxi_platform.trips.partitions import TripMonth
 
 each_colour = pytest.mark.parametrize("colour", COLOURS.values(), ids=lambda colour: colour.name)
 Row = dict[str, str]

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from taxi_platform.demo.sample_trips import write_sample
-from taxi_platform.partitions import TripMonth
-from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
-from taxi_platform.resources.ports import free_port
-from taxi_platform.resources.server_place import wheel_programs
+from taxi_platform.local.embedded_postgres import EmbeddedPostgres
+from taxi_platform.local.ports import free_port
+from taxi_platform.local.server_account import wheel_programs
+from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.compose import REPO, Here, Service, read_compose, wait_until_healthy
 from taxi_platform_tests.support.graphql import Webserver
 

@@ -7,12 +7,12 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
+from taxi_platform.destinations.postgres.merge import merge
+from taxi_platform.destinations.postgres.resource import Postgres
+from taxi_platform.destinations.postgres.staging import stage
 from taxi_platform.errors import MissingRight
-from taxi_platform.partitions import TripMonth
-from taxi_platform.postgres.merge import merge
-from taxi_platform.postgres.staging import stage
-from taxi_platform.resources.embedded_postgres import EmbeddedPostgres
-from taxi_platform.resources.postgres import Postgres
+from taxi_platform.local.embedded_postgres import EmbeddedPostgres
+from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.conftest import new_database
 from taxi_platform_tests.deployment.conftest import as_user, run_script
 from taxi_platform_tests.support.compose import REPO, read_compose

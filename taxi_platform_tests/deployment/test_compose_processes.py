@@ -5,9 +5,9 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from taxi_platform.partitions import TripMonth
-from taxi_platform.postgres.tables import attached, parent_table
-from taxi_platform.resources.ports import free_port
+from taxi_platform.destinations.postgres.tables import attached, parent_table
+from taxi_platform.local.ports import free_port
+from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.deployment.conftest import MONTHS, ROWS, Deployment
 from taxi_platform_tests.support.compose import Here, Service, read_compose, wait_until, wait_until_healthy
 

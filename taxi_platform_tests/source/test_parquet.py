@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 
 from taxi_platform.errors import BadFile, NotPublished
-from taxi_platform.io_managers.raw_files import RawFiles
-from taxi_platform.partitions import TripMonth
-from taxi_platform.resources.mirror import Mirror
-from taxi_platform.source import RawFile
+from taxi_platform.source.file_store import RawFiles
+from taxi_platform.source.mirror import Mirror
 from taxi_platform.source.parquet import write_csv
+from taxi_platform.source.raw_file import RawFile
+from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.faulty_server import Fault, FaultyServer
 from taxi_platform_tests.support.parquet_files import (
     GREEN_LATE,

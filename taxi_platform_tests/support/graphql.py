@@ -7,7 +7,7 @@ import json
 import urllib.request
 from typing import Any
 
-from taxi_platform.partitions import TripMonth
+from taxi_platform.trips.partitions import TripMonth
 
 _LAUNCH_RUN = """
 mutation Launch($params: ExecutionParams!) {

@@ -7,8 +7,8 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from taxi_platform.partitions import TripMonth
-from taxi_platform.trips import Kind
+from taxi_platform.trips.columns import Kind
+from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.sample_files import header_of, rows_of
 
 GREEN_LATE = TripMonth.from_key("green|2023-05")

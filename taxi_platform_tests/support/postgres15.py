@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from taxi_platform.resources.ports import free_port
-from taxi_platform.resources.server_place import Account, run_as, server_account, write_private
+from taxi_platform.local.ports import free_port
+from taxi_platform.local.server_account import Account, run_as, server_account, write_private
 
 
 def find_programs() -> Path | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from taxi_platform.partitions import TripMonth
-from taxi_platform.trips import Column, Kind
+from taxi_platform.trips.columns import Column, Kind
+from taxi_platform.trips.partitions import TripMonth
 
 GREEN = TripMonth.from_key("green|2020-04")
 YELLOW = TripMonth.from_key("yellow|2020-03")

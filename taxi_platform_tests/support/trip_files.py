@@ -5,8 +5,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from taxi_platform.partitions import TripMonth
-from taxi_platform.source import RawFile
+from taxi_platform.source.raw_file import RawFile
+from taxi_platform.trips.partitions import TripMonth
 
 Row = Mapping[str, str]
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import requests
 
-from taxi_platform.resources.ports import free_port
+from taxi_platform.local.ports import free_port
 from taxi_platform_tests.support.graphql import Webserver
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ def until(condition: Callable[[], T | None], patience: float = PATIENCE) -> T:
 @contextmanager
 def web_interface(folder: Path, history_url: str, settings: dict[str, str]) -> Iterator[Webserver]:
     """Serves the platform with its own instance configuration, its history in the Postgres database at the URL."""
-    (folder / "dagster.yaml").write_text(files("taxi_platform").joinpath("instance.yaml").read_text())
+    (folder / "dagster.yaml").write_text(files("taxi_platform.local").joinpath("instance.yaml").read_text())
     home = {
         "DAGSTER_HOME": str(folder),
         "TAXI_HISTORY_URL": history_url,

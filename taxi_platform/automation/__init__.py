@@ -1,0 +1,1 @@
+"""When months are loaded: jobs, schedules, sensors, backfills, freshness, purge."""

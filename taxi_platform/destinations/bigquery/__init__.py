@@ -1,0 +1,1 @@
+"""The BigQuery destination: bucket, external table, monthly table, merged table."""

@@ -1,0 +1,1 @@
+"""BigQuery statements, one file each."""

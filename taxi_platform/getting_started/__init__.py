@@ -1,0 +1,1 @@
+"""The tutorial: small examples, each readable in a minute."""

@@ -1,0 +1,1 @@
+"""Google Cloud clients, credentials and errors."""

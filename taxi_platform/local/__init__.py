@@ -1,0 +1,1 @@
+"""A laptop in place of servers: the embedded PostgreSQL, Dagster's instance, emulators."""

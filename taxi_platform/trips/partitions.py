@@ -1,0 +1,94 @@
+"""Colour and month: the two partition dimensions, and the one name for what they select, `TripMonth`.
+
+Not here: what is done with a month. The names of files and tables that belong to one are here, because every
+module needs the same ones.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import dagster as dg
+
+from taxi_platform.trips.columns import COLOURS, Colour
+
+FIRST_MONTH = "2019-01"
+
+colour_partitions = dg.StaticPartitionsDefinition(list(COLOURS))
+month_partitions = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, fmt="%Y-%m")
+trip_partitions = dg.MultiPartitionsDefinition({"colour": colour_partitions, "month": month_partitions})
+
+
+@dataclass(frozen=True)
+class TripMonth:
+    """One colour's trips of one month: a partition of every asset that has trips.
+
+    `month` is `YYYY-MM`. A file named after a month also holds a few pickups outside it, called strays.
+    """
+
+    colour: Colour
+    month: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", self.month):
+            raise ValueError(f"not a month in the form YYYY-MM: {self.month!r}")
+
+    @classmethod
+    def from_key(cls, key: str) -> "TripMonth":
+        """The month that a partition key such as `yellow|2020-03` names."""
+        colour, _, month = key.partition("|")
+        if colour not in COLOURS:
+            raise ValueError(f"no taxi colour {colour!r} in the partition key {key!r}; there are: {', '.join(COLOURS)}")
+        return cls(COLOURS[colour], month)
+
+    @classmethod
+    def from_file(cls, colour: Colour, filename: str) -> "TripMonth | None":
+        """The month whose published file has this uncompressed name, or None for a name of another form."""
+        match = re.fullmatch(rf"{colour.table}_(\d{{4}}-(?:0[1-9]|1[0-2]))\.csv", filename)
+        return cls(colour, match[1]) if match else None
+
+    @property
+    def key(self) -> str:
+        return f"{self.colour.name}|{self.month}"
+
+    @property
+    def partition_key(self) -> dg.MultiPartitionKey:
+        return dg.MultiPartitionKey({"colour": self.colour.name, "month": self.month})
+
+    @property
+    def filename(self) -> str:
+        """The uncompressed file's name, as the table's column `filename` has it."""
+        return f"{self.colour.table}_{self.month}.csv"
+
+    @property
+    def gz_name(self) -> str:
+        """The published file's name."""
+        return f"{self.filename}.gz"
+
+    @property
+    def parquet_name(self) -> str:
+        """The name of the file that TLC publishes itself."""
+        return f"{self.colour.table}_{self.month}.parquet"
+
+    @property
+    def suffix(self) -> str:
+        """The month as it stands in table names: `2020_03`."""
+        return self.month.replace("-", "_")
+
+    @property
+    def start(self) -> datetime:
+        """The month's first moment."""
+        return datetime.strptime(self.month, "%Y-%m")  # noqa: DTZ007 - trips carry local time without a zone
+
+    @property
+    def end(self) -> datetime:
+        """The first moment after the month."""
+        start = self.start
+        return start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+
+    def has(self, day: date) -> bool:
+        """Whether the day lies in the month."""
+        return self.start.date() <= day < self.end.date()
+
+    def __str__(self) -> str:
+        return self.key

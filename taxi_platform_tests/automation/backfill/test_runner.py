@@ -1,0 +1,236 @@
+"""`taxi-platform backfill` as people run it: loaded, skipped, failed, killed and interrupted months."""
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import psutil
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from taxi_platform.automation.backfill.runner import Backfill
+from taxi_platform.cli import main
+from taxi_platform.destinations.base import POSTGRES, Leg
+from taxi_platform.destinations.postgres.catalog import loaded_months
+from taxi_platform.destinations.postgres.resource import Postgres
+from taxi_platform.trips.partitions import TripMonth
+from taxi_platform_tests.support.faulty_server import Fault, FaultyServer
+from taxi_platform_tests.support.trip_files import csv_text, publish, trip
+from taxi_platform_tests.support.web_interface import until
+
+MONTHS = [TripMonth.from_key(f"green|2020-0{month}") for month in (3, 4, 5)]
+
+
+class Terminal:
+    """The command in a folder of its own, over a mirror and a database."""
+
+    def __init__(self, folder: Path, source_url: str, url: str) -> None:
+        self.folder = folder
+        self.url = url
+        (folder / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+        own = {"TAXI_HOME": str(folder / "home"), "DAGSTER_HOME": str(folder), "TAXI_SOURCE_URL": source_url}
+        bare = {name: value for name, value in os.environ.items() if not name.startswith("GCP_")}
+        self.environment = {**bare, **own, "TAXI_POSTGRES_URL": url}
+
+    @contextmanager
+    def start(self, *options: str) -> Iterator[subprocess.Popen[str]]:
+        command = [sys.executable, "-c", "from taxi_platform.cli import main; main()", "backfill", *options]
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+    def run(self, *options: str) -> tuple[int, str, str]:
+        with self.start(*options) as process:
+            said, shown = process.communicate(timeout=240)
+            return process.returncode, said, shown
+
+    def rows(self) -> dict[str, int]:
+        with psycopg.connect(self.url) as connection:
+            found = connection.execute("select filename, count(*) from green_tripdata group by 1").fetchall()
+        return {filename[15:22]: rows for filename, rows in found}
+
+    def runs(self) -> list[tuple[str, dg.DagsterRunStatus]]:
+        with dg.DagsterInstance.from_config(str(self.folder)) as instance:
+            return [(run.tags["dagster/partition"], run.status) for run in instance.get_runs()]
+
+
+def options(first: str = "2020-03", last: str = "2020-05") -> tuple[str, ...]:
+    return ("--colour", "green", "--from", first, "--to", last)
+
+
+def content(month: TripMonth) -> bytes:
+    return csv_text(month, [trip(month, f"{day:02} 10:00:00") for day in range(1, int(month.month[-1]) + 1)])
+
+
+def test_months_are_loaded_then_skipped_unless_again_and_a_missing_one_is_told(tmp_path, mirror, postgres_url):
+    for month in (MONTHS[0], MONTHS[2]):
+        publish(mirror.folder, month, content(month))
+    terminal = Terminal(tmp_path, mirror.url, postgres_url)
+    status, said, shown = terminal.run(*options())
+
+    assert status == 1
+    lines = said.splitlines()
+    assert {line[:13] for line in lines[:3]} == {"green 2020-03", "green 2020-04", "green 2020-05"}
+    assert any("3 rows" in line and line.rstrip().endswith(" s") for line in lines)
+    assert any("2020-04  failed after" in line and "raw_csv: The mirror has no http" in line for line in lines)
+    assert lines[-1] == "2 of 3 months loaded, 8 rows; 1 failed: 2020-04."
+    assert "3/3" in shown
+    assert terminal.rows() == {"2020-03": 3, "2020-05": 5}
+
+    publish(mirror.folder, MONTHS[1], content(MONTHS[1]))
+    status, said, _ = terminal.run(*options())
+    assert status == 0
+    assert said.splitlines()[-1] == "1 of 3 months loaded, 4 rows; 2 were loaded already."
+    assert terminal.rows() == {"2020-03": 3, "2020-04": 4, "2020-05": 5}
+
+    publish(mirror.folder, MONTHS[0], csv_text(MONTHS[0], [trip(MONTHS[0])]))
+    status, said, _ = terminal.run(*options(last="2020-03"), "--again")
+    assert (status, said.splitlines()[-1]) == (0, "1 of 1 months loaded, 1 rows.")
+    assert terminal.rows()["2020-03"] == 1
+
+
+def test_a_month_that_lacks_rows_is_named_and_loaded_again(tmp_path, mirror, postgres_url):
+    march, april = MONTHS[:2]
+    shared = trip(march, "2020-04-05 12:00:00")
+    publish(mirror.folder, march, csv_text(march, [trip(march), shared]))
+    terminal = Terminal(tmp_path, mirror.url, postgres_url)
+    assert terminal.run(*options(last="2020-03"))[0] == 0
+    publish(mirror.folder, april, csv_text(april, [trip(april), shared]))
+    status, said, _ = terminal.run(*options(last="2020-04"))
+    assert status == 0
+    assert any("2 rows" in line and line.endswith("1 of them kept by other files") for line in said.splitlines())
+
+    publish(mirror.folder, march, csv_text(march, [trip(march)]))
+    status, said, _ = terminal.run(*options(last="2020-03"), "--again")
+    assert status == 1
+    assert said.splitlines()[-1].startswith("These months may lack rows, because another file let go of them: 2020-04.")
+    assert terminal.rows() == {"2020-03": 1, "2020-04": 1}
+
+    status, said, _ = terminal.run(*options(last="2020-04"))
+    assert (status, said.splitlines()[-1]) == (0, "1 of 2 months loaded, 2 rows; 1 were loaded already.")
+    assert terminal.rows() == {"2020-03": 1, "2020-04": 2}
+
+
+def test_a_failed_check_is_a_failed_month(tmp_path, mirror, postgres_url):
+    """The database itself takes the rows away as soon as they are in place."""
+    publish(mirror.folder, MONTHS[0], content(MONTHS[0]))
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute(
+            """
+            create function take() returns event_trigger language plpgsql as $$ begin
+                if exists (select from pg_class where relname = 'green_tripdata_2020_03' and relispartition) then
+                    delete from public.green_tripdata;
+                end if;
+            end $$;
+            create event trigger take on ddl_command_end when tag in ('ALTER TABLE') execute function take()
+            """
+        )
+    status, said, _ = Terminal(tmp_path, mirror.url, postgres_url).run(*options(last="2020-03"))
+
+    assert status == 1
+    assert "the check every_row_accounted_for failed: The table was changed since." in said
+
+
+def test_a_database_that_is_away_for_a_moment_ends_no_other_month(tmp_path, mirror, postgres_url, monkeypatch):
+    for month in MONTHS[:2]:
+        publish(mirror.folder, month, content(month))
+    terminal = Terminal(tmp_path, mirror.url, postgres_url)
+    for name, value in terminal.environment.items():
+        monkeypatch.setenv(name, value)
+    # Once before the first month is loaded, and then after each.
+    urls = iter([postgres_url, "postgresql://taxi@127.0.0.1:1/away", postgres_url])
+    leg = Leg("postgres", POSTGRES, lambda colour: loaded_months(Postgres(url=next(urls)), colour))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        first, second = Backfill(leg, instance, side_by_side=1).run(MONTHS[:2])
+
+    assert "its run succeeded, and postgres cannot be asked for it: Postgres does not answer" in (first.error or "")
+    assert (second.error, second.rows) == (None, 4)
+    assert terminal.rows() == {"2020-03": 3, "2020-04": 4}
+
+
+@pytest.fixture
+def slow() -> Iterator[FaultyServer]:
+    """A mirror that stops in the middle of each file until a test takes the fault away."""
+    with FaultyServer().running() as server:
+        for month in MONTHS[:2]:
+            server.publish(f"green/{month.gz_name}", gzip.compress(content(month), mtime=0))
+        yield server
+
+
+def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes of months under way that have begun to fetch."""
+    return [
+        each
+        for each in psutil.Process(process.pid).children()
+        if "taxi_platform.automation.backfill.worker" in each.cmdline()
+    ]
+
+
+def test_a_killed_month_is_run_again_and_others_do_not_notice(tmp_path, slow, postgres_url):
+    slow.faults = [Fault(stall_after=20), Fault(stall_after=20)]
+    terminal = Terminal(tmp_path, slow.url, postgres_url)
+    with terminal.start(*options(last="2020-04")) as process:
+        until(lambda: not slow.faults)
+        for worker in workers(process):
+            worker.kill()
+        said, _ = process.communicate(timeout=240)
+
+    assert (process.returncode, said.splitlines()[-1]) == (0, "2 of 2 months loaded, 7 rows.")
+    assert terminal.rows() == {"2020-03": 3, "2020-04": 4}
+    statuses = [status for _, status in terminal.runs()]
+    assert statuses.count(dg.DagsterRunStatus.SUCCESS) == 2
+    assert set(statuses) == {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}
+
+
+def test_ctrl_c_stops_what_is_under_way_and_leaves_no_run_open(tmp_path, slow, postgres_url):
+    slow.faults = [Fault(stall_after=20), Fault(stall_after=20)]
+    terminal = Terminal(tmp_path, slow.url, postgres_url)
+    with terminal.start(*options(last="2020-04")) as process:
+        until(lambda: not slow.faults)
+        under_way = workers(process)
+        process.send_signal(signal.SIGINT)
+        said, shown = process.communicate(timeout=240)
+
+    assert process.returncode == 130
+    assert said.splitlines()[-1].startswith("0 of 2 months loaded, 0 rows; stopped with 2 to go")
+    assert "Traceback" not in said + shown
+    assert not [each for each in under_way if each.is_running()]
+    assert all(status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE) for _, status in terminal.runs())
+    assert list((tmp_path / "home").rglob("*.part")) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (options("2020-05", "2020-03"), "2020-05 is after 2020-03"),
+        (options("2018-12"), "2018-12 is no month from 2019-01"),
+        (options("2020-3"), "in the form YYYY-MM"),
+        (("--colour", "fhv", "--from", "2020-03", "--to", "2020-03"), "'fhv' is not one of"),
+        ((*options(), "--destination", "gcp"), "set GCP_PROJECT_ID and GCP_BUCKET_NAME"),
+    ],
+)
+def test_what_cannot_be_done_is_said_at_once(monkeypatch, tmp_path, wrong, says):
+    for name in ("GCP_PROJECT_ID", "GCP_BUCKET_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["backfill", *wrong])
+
+    assert result.exit_code in (1, 2)
+    assert says in result.output

@@ -1,0 +1,27 @@
+"""Hello world: what it says, in what order, to whom."""
+
+import dagster as dg
+import pytest
+
+from taxi_platform.automation.jobs import HELLO_LIMIT_TAG, hello_world
+
+
+def said(run_config: dict[str, str] | None) -> list[str]:
+    """What the ops of one run log, in order."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = hello_world.execute_in_process(run_config=run_config, instance=instance)
+        assert result.success
+        return [entry.user_message for entry in instance.all_logs(result.run_id) if not entry.is_dagster_event]
+
+
+@pytest.mark.parametrize(("run_config", "name"), [(None, "Will"), ({}, "Will"), ({"name": "Ann"}, "Ann")])
+def test_greeting_value_goodbye(run_config: dict[str, str] | None, name: str) -> None:
+    assert said(run_config) == [
+        f"Hello, {name}!",
+        "This is an output: I was generated during this run.",
+        f"Goodbye, {name}!",
+    ]
+
+
+def test_its_runs_carry_the_tag_that_the_instance_limits() -> None:
+    assert hello_world.tags[HELLO_LIMIT_TAG] == "hello_world"

@@ -1,0 +1,142 @@
+"""Backfills of real months through the web interface and the daemon: one with a killed worker, one with the mouse."""
+
+import gzip
+import os
+import re
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from taxi_platform.destinations.postgres.tables import ensure_tables
+from taxi_platform.local.embedded_postgres import EmbeddedPostgres
+from taxi_platform.trips.columns import GREEN, YELLOW
+from taxi_platform.trips.partitions import TripMonth
+from taxi_platform_tests.conftest import new_database
+from taxi_platform_tests.support import http_mirror
+from taxi_platform_tests.support.browser import POSTGRES_LEG, Browser, browser, find_programs
+from taxi_platform_tests.support.graphql import Webserver
+from taxi_platform_tests.support.web_interface import until, web_interface
+
+LEG = ("raw_csv", "postgres_staging", "postgres_tripdata")
+SESSIONS = "from pg_stat_activity where application_name like 'taxi_platform%' and datname = current_database()"
+
+_RUNS = """
+query ($tag: String!, $id: String!) {
+  runsOrError(filter: { tags: [{ key: $tag, value: $id }] }) {
+    ... on Runs { results { runId status eventConnection { events { ... on MessageEvent { message } } } } }
+  }
+}
+"""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The web interface over the real files, and the database that it loads."""
+
+    web: Webserver
+    url: str
+
+    def runs(self, backfill: str) -> list[dict[str, Any]]:
+        return self.web.ask(_RUNS, tag="dagster/backfill", id=backfill)["runsOrError"]["results"]
+
+    def rows(self) -> dict[str, int]:
+        """Rows in the table by file; none where there is no table yet."""
+        with psycopg.connect(self.url) as connection:
+            if connection.execute("select to_regclass('public.green_tripdata')").fetchone() == (None,):
+                return {}
+            return dict(connection.execute("select filename, count(*) from green_tripdata group by 1").fetchall())
+
+
+@pytest.fixture(scope="module")
+def platform(
+    real_files: Path, embedded: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Platform]:
+    folder = tmp_path_factory.mktemp("web")
+    server = embedded.start()
+    with new_database(server) as url, new_database(server) as history, http_mirror.serve(real_files) as mirror:
+        settings = {"TAXI_SOURCE_URL": mirror.url, "TAXI_POSTGRES_URL": url, "TAXI_ALERT_WEBHOOK": ""}
+        with web_interface(folder, history, settings) as web:
+            yield Platform(web, url)
+
+
+def worker_of(run: dict[str, Any]) -> int | None:
+    """The process of a run that has begun to load."""
+    messages = [event.get("message") or "" for event in run["eventConnection"]["events"]]
+    if not any(message.startswith("Started execution of step") for message in messages):
+        return None
+    found = [match for message in messages if (match := re.search(r"\(pid: (\d+)\)", message))]
+    return int(found[0][1]) if found else None
+
+
+def test_ten_months_arrive_whole_although_a_worker_is_killed(platform, real_files):
+    files = sorted((real_files / "green").glob("*.csv.gz"))
+    assert len(files) >= 10
+    backfill = platform.web.backfill([TripMonth(GREEN, path.name[15:22]) for path in files], *LEG)
+
+    def kill_one() -> int | None:
+        running = [run for run in platform.runs(backfill) if run["status"] == "STARTED"]
+        workers = [worker for worker in map(worker_of, running) if worker]
+        for worker in workers[:1]:
+            os.kill(worker, signal.SIGKILL)
+        return next(iter(workers), None)
+
+    until(kill_one)
+    until(lambda: platform.web.backfill_status(backfill).startswith("COMPLETED"), patience=600)
+    runs = platform.runs(backfill)
+
+    assert platform.web.backfill_status(backfill) == "COMPLETED_SUCCESS"
+    assert sorted(run["status"] for run in runs) == sorted(["FAILURE", *["SUCCESS"] * len(files)])
+    rows = platform.rows()
+    for path in files:
+        with gzip.open(path) as lines:
+            assert rows[path.name.removesuffix(".gz")] == sum(1 for _ in lines) - 1
+
+
+def test_a_cancelled_backfill_frees_what_it_held(platform, real_files):
+    """Its runs end though they wait for a lock, no session of theirs stays, and the month can be loaded at once."""
+    months = [TripMonth(YELLOW, path.name[16:23]) for path in sorted((real_files / "yellow").glob("*.csv.gz"))][:4]
+    connect = partial(psycopg.connect, platform.url, autocommit=True)
+    with connect() as somebody, connect() as watcher:
+        ensure_tables(somebody, YELLOW)
+        with somebody.transaction():
+            somebody.execute("lock table only yellow_tripdata in share update exclusive mode")
+            backfill = platform.web.backfill(months, *LEG)
+            until(lambda: watcher.execute(f"select 1 {SESSIONS} and wait_event_type = 'Lock'").fetchall())
+            platform.web.cancel_backfill(backfill)
+            until(lambda: platform.web.backfill_status(backfill) == "CANCELED", patience=300)
+            until(lambda: not watcher.execute(f"select 1 {SESSIONS}").fetchall())
+
+        assert {run["status"] for run in platform.runs(backfill)} == {"CANCELED"}
+        assert somebody.execute("select count(*) from yellow_tripdata").fetchall() == [(0,)]
+        again = platform.web.launch(months[0], *LEG)
+        until(lambda: platform.web.run_status(again) not in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED"))
+        assert platform.web.run_status(again) == "SUCCESS"
+        assert somebody.execute("select count(*) from yellow_tripdata").fetchall() == [(10_000,)]
+
+
+@pytest.fixture
+def window(platform: Platform) -> Iterator[Browser]:
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("no browser on this machine: chromium and chromedriver are not on the PATH")
+    with browser(programs, platform.web.url) as window:
+        yield window
+
+
+def test_a_backfill_is_launched_with_the_mouse(platform, window, tmp_path):
+    window.show_graph(POSTGRES_LEG)
+    window.expand()
+    backfill = window.launch_backfill("green", "[2020-04...2020-05]")
+    until(lambda: platform.web.backfill_status(backfill).startswith("COMPLETED"), patience=300)
+    window.find("//*[contains(., '100% completed')]")
+
+    assert platform.web.backfill_status(backfill) == "COMPLETED_SUCCESS"
+    assert len(platform.runs(backfill)) == 2
+    rows = platform.rows()
+    assert (rows["green_tripdata_2020-04.csv"], rows["green_tripdata_2020-05.csv"]) == (35_612, 57_360)

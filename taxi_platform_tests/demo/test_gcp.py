@@ -1,0 +1,64 @@
+"""`taxi-platform demo-gcp`, run as people run it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from taxi_platform.local.emulators.servers import Emulators
+from taxi_platform_tests.conftest import REPO
+
+
+def test_the_demo_shows_every_table(tmp_path: Path, emulators: Emulators) -> None:
+    """In a folder whose `.env` would lead elsewhere, to a project and with a key."""
+    env = "GCP_PROJECT_ID=theirs\nGCP_CREDS=/nowhere\nSTORAGE_EMULATOR_HOST=http://127.0.0.1:1\nTAXI_SOURCE_URL=http://x\n"
+    (tmp_path / ".env").write_text(env)
+    done = subprocess.run(
+        [sys.executable, "-c", "from taxi_platform.cli import main; main()", "demo-gcp"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(REPO)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    months = re.findall(r"^zoomcamp\.(\w+) +(\S+) +([\d,]+) +([\d,]+) +([\d,]+)$", done.stdout, re.MULTILINE)
+    assert [(table, month) for table, month, *_ in months] == [
+        (f"{colour}_tripdata", f"2020-0{n}") for colour in ("yellow", "green") for n in (3, 4, 5)
+    ]
+    assert all(number(in_file) == number(in_table) + number(kept) for *_, in_file, in_table, kept in months)
+    assert any(number(kept) for *_, kept in months), "the samples share rows"
+    kinds = re.findall(r"^zoomcamp\.(\w+) +(table|external) +([\d,]+)$", done.stdout, re.MULTILINE)
+    assert len(kinds) == 15
+    assert {name for name, kind, _ in kinds if kind == "external"} == {
+        f"{colour}_tripdata_2020_0{n}_ext" for colour in ("yellow", "green") for n in (3, 4, 5)
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".env", ".taxi"]
+
+
+def number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+def test_without_the_emulators_it_says_what_to_install(tmp_path: Path) -> None:
+    program = """
+import sys
+for name in ("bqemulator", "gcp_storage_emulator"):
+    sys.modules[name] = None
+from taxi_platform.cli import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, "demo-gcp"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(REPO)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "pip install '.[emulators]'" in done.stderr
+    assert "Traceback" not in done.stderr

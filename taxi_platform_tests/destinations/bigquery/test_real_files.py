@@ -1,0 +1,128 @@
+"""Every real file through the leg, on the emulators; both colours at once."""
+
+import gzip
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from taxi_platform.destinations.bigquery.merge import Merged, loaded, merge
+from taxi_platform.destinations.bigquery.monthly import find_external, make, point_at
+from taxi_platform.google_cloud.object_storage import put
+from taxi_platform.google_cloud.resources import GoogleBigQuery, GoogleStorage
+from taxi_platform.source.known_row_counts import published_rows
+from taxi_platform.source.raw_file import RawFile
+from taxi_platform.trips.columns import COLOURS, Colour
+from taxi_platform.trips.partitions import TripMonth
+from taxi_platform_tests.destinations.bigquery.conftest import Query
+from taxi_platform_tests.support.trip_files import raw_file
+
+pytestmark = pytest.mark.usefixtures("bucket", "warehouse")
+
+ID_PARTS = ", ".join(f"SUM(CAST(CONCAT('0x', SUBSTR(TO_HEX(unique_row_id), {n}, 8)) AS INT64))" for n in (1, 9, 17, 25))
+"""Sums of the ids' four parts: the same for the same ids in any order, and for hardly any other ids."""
+
+
+def real_months(folder: Path, colour: Colour) -> list[RawFile]:
+    """The real files of a colour as `raw_csv` hands them on."""
+    return [_real(path, TripMonth(colour, path.name[-14:-7])) for path in sorted((folder / colour.name).iterdir())]
+
+
+def _real(path: Path, month: TripMonth) -> RawFile:
+    content = gzip.decompress(path.read_bytes())
+    return RawFile(
+        month=month,
+        path=path,
+        url=path.as_uri(),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        size=path.stat().st_size,
+        rows=content.count(b"\n") - 1,
+        uncompressed_size=len(content),
+        header=tuple(content.split(b"\r\n", 1)[0].decode().split(",")),
+    )
+
+
+def ids_of(file: RawFile) -> Counter[bytes]:
+    """The row ids that the contract's formula gives, computed from the file alone."""
+    lines = gzip.decompress(file.path.read_bytes()).split(b"\r\n")[1:-1]
+    five = [file.header.index(column.name) for column in file.month.colour.row_id_columns[:5]]
+    return Counter(map(partial(_id_of, five), lines))
+
+
+def _id_of(places: list[int], line: bytes) -> bytes:
+    fields = line.split(b",")
+    vendor, pickup, dropoff, *zones = (fields[place] for place in places)
+    return hashlib.md5(b"".join((vendor, pickup and pickup + b"+00", dropoff and dropoff + b"+00", *zones))).digest()
+
+
+def parts(ids: Counter[bytes]) -> tuple[int, ...]:
+    return tuple(sum(int.from_bytes(row_id[n : n + 4]) * times for row_id, times in ids.items()) for n in (0, 4, 8, 12))
+
+
+@pytest.fixture
+def load_all(gcs: GoogleStorage, bigquery: GoogleBigQuery) -> Callable[[Iterable[RawFile]], list[Merged]]:
+    """Loads files one after another, on clients of its own.
+
+    With much patience: while the emulator runs a statement it answers nobody else.
+    """
+    gcs = gcs.model_copy(update={"patience": 300})
+    bigquery = bigquery.model_copy(update={"patience": 300})
+
+    def run(files: Iterable[RawFile]) -> list[Merged]:
+        merged = []
+        for file in files:
+            with gcs.lake("tested") as bucket, bigquery.warehouse("tested") as warehouse:
+                source, _ = put(bucket, file, seconds=300)
+                point_at(warehouse, source)
+                external = find_external(warehouse, bucket, file.month)
+                assert external is not None
+                make(warehouse, bucket, external)
+                merged.append(merge(warehouse, file.month, patience_seconds=300))
+        return merged
+
+    return run
+
+
+def test_every_real_file_arrives_whole(
+    real_files: Path,
+    load_all: Callable[[Iterable[RawFile]], list[Merged]],
+    query: Query,
+    bigquery: GoogleBigQuery,
+    tmp_path: Path,
+) -> None:
+    files = {colour.name: real_months(real_files, colour) for colour in COLOURS.values()}
+    assert all(files.values())
+    with ThreadPoolExecutor(2) as both_colours:
+        first = [merged for of_colour in both_colours.map(load_all, files.values()) for merged in of_colour]
+    assert all(merged.changed and merged.rows_in_table == merged.record.rows for merged in first)
+
+    for colour in COLOURS.values():
+        table = f"{{{colour.table}}}"
+        sums = query(f"SELECT filename, COUNT(*), COUNT(DISTINCT unique_row_id), {ID_PARTS} FROM {table} GROUP BY 1")
+        in_table = {name: tuple(map(int, numbers)) for name, *numbers in sums}
+        for file in files[colour.name]:
+            ids = ids_of(file)
+            assert in_table.pop(file.month.filename) == (file.rows, len(ids), *parts(ids)), file.month
+            # Yellow files here are samples of the published ones.
+            assert colour.name == "yellow" or published_rows(file.month) in (None, file.rows)
+        assert in_table == {}
+
+    before = {name: query(f"SELECT * FROM {{taxi_loads}} WHERE colour = '{name}' ORDER BY filename") for name in files}
+    for name, of_colour in files.items():
+        assert not any(merged.changed for merged in load_all(of_colour))
+        assert query(f"SELECT * FROM {{taxi_loads}} WHERE colour = '{name}' ORDER BY filename") == before[name]
+
+    smallest = min(files["green"], key=lambda file: file.rows)
+    header, *lines = gzip.decompress(smallest.path.read_bytes()).splitlines(keepends=True)
+    corrected = raw_file(tmp_path, smallest.month, header + b"".join(lines[:-1000]))
+    (merged,) = load_all([corrected])
+    assert (merged.rows_replaced, merged.rows_in_table) == (smallest.rows, smallest.rows - 1000)
+    with bigquery.warehouse("tested") as warehouse:
+        records = loaded(warehouse, smallest.month.colour)
+    total = sum(file.rows for file in files["green"]) - 1000
+    assert sum(record.rows_in_table for record in records.values()) == total
+    assert query("SELECT COUNT(*) FROM {green_tripdata}") == [(total,)]

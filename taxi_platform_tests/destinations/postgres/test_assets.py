@@ -1,0 +1,314 @@
+"""The Postgres leg as Dagster runs it: from a mirror over HTTP to rows, checks and what the web interface shows."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+import pytest
+
+from taxi_platform.definitions import build_defs
+from taxi_platform.destinations.postgres.catalog import loaded_months
+from taxi_platform.destinations.postgres.checks import every_row_accounted_for
+from taxi_platform.destinations.postgres.io_managers import LoadedMonth
+from taxi_platform.destinations.postgres.resource import Postgres
+from taxi_platform.errors import BadFile, DatabaseUnavailable
+from taxi_platform.local.embedded_postgres import EmbeddedPostgres
+from taxi_platform.source.file_store import RawFiles
+from taxi_platform.source.known_row_counts import published_rows
+from taxi_platform.source.mirror import Mirror
+from taxi_platform.trips.columns import COLOURS
+from taxi_platform.trips.partitions import TripMonth
+from taxi_platform_tests.conftest import REPO, ServeFolder
+from taxi_platform_tests.support.http_mirror import HttpMirror
+from taxi_platform_tests.support.trip_files import csv_text, publish, trip
+
+GREEN = TripMonth.from_key("green|2020-04")
+YELLOW = TripMonth.from_key("yellow|2020-04")
+LEG = ("raw_csv", "postgres_staging", "postgres_tripdata")
+
+
+class Platform:
+    """The definitions on one mirror, one database and one instance."""
+
+    def __init__(self, mirror_url: str, database_url: str, folder: Path, instance: dg.DagsterInstance) -> None:
+        self.database_url = database_url
+        mirror = Mirror(base_url=mirror_url, attempts=2, first_wait=0.001)
+        self.defs = build_defs(
+            mirror=mirror,
+            postgres=Postgres(url=database_url, patience=3),
+            raw_files=RawFiles(mirror=mirror, folder=str(folder)),
+        )
+        self.instance = instance
+
+    def run(self, month: TripMonth, *assets: str) -> dg.ExecuteInProcessResult:
+        return self.defs.resolve_implicit_global_asset_job_def().execute_in_process(
+            partition_key=month.key,
+            asset_selection=[dg.AssetKey(name) for name in assets or LEG],
+            instance=self.instance,
+            raise_on_error=False,
+        )
+
+    def query(self, text: str) -> list[tuple]:
+        with psycopg.connect(self.database_url) as connection:
+            return connection.execute(text).fetchall()  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def platform(mirror: HttpMirror, postgres_url: str, tmp_path: Path, instance: dg.DagsterInstance) -> Platform:
+    return Platform(mirror.url, postgres_url, tmp_path / "raw", instance)
+
+
+Shown = dict[str, object]
+
+
+def shown(result: dg.ExecuteInProcessResult, asset: str) -> Shown:
+    assert result.success
+    [event] = [e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey(asset)]
+    return {name: value.value for name, value in event.materialization.metadata.items()}
+
+
+def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
+
+
+def failure(result: dg.ExecuteInProcessResult) -> tuple[str, str]:
+    assert not result.success
+    [event] = [event for event in result.all_events if event.is_step_failure]
+    data = event.step_failure_data
+    assert data.user_failure_data is not None
+    return str(event.step_key), str(data.user_failure_data.description)
+
+
+def test_a_month_arrives_and_says_what_was_done(platform: Platform, mirror: HttpMirror) -> None:
+    rows = [trip(GREEN), trip(GREEN, "02 00:00:00"), trip(GREEN, "2009-01-01 00:00:00")]
+    publish(mirror.folder, GREEN, csv_text(GREEN, rows))
+    result = platform.run(GREEN)
+
+    staging, table = shown(result, "postgres_staging"), shown(result, "postgres_tripdata")
+    assert staging["rows_staged"] == staging["dagster/partition_row_count"] == 3
+    assert table["dagster/table_name"] == "public.green_tripdata"
+    assert (table["rows_in_file"], table["rows_in_table"], table["rows_kept_by_other_files"]) == (3, 3, 0)
+    assert table["pickups_outside_month"] == 1
+    assert table["changed"] is True
+    for facts in (staging, table):
+        assert facts["seconds"] > 0  # pyright: ignore[reportOperatorIssue]
+        assert facts["rows_per_second"] > 0  # pyright: ignore[reportOperatorIssue]
+        assert len(facts["preview"].records) == 3  # pyright: ignore[reportAttributeAccessIssue]
+    assert platform.query("select count(*) from green_tripdata") == [(3,)]
+
+
+def test_the_sha256_is_the_data_version_all_along(platform: Platform, mirror: HttpMirror) -> None:
+    publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
+    result = platform.run(GREEN)
+    sha256 = shown(result, "raw_csv")["sha256"]
+    for event in result.get_asset_materialization_events():
+        tags = event.materialization.tags or {}
+        assert tags["dagster/data_version"] == sha256
+        assert shown(result, event.materialization.asset_key.to_user_string())["sha256"] == sha256
+
+
+@pytest.mark.parametrize("month", [GREEN, YELLOW], ids=["green", "yellow"])
+def test_columns_are_described_and_lead_back_to_the_file(
+    platform: Platform, mirror: HttpMirror, month: TripMonth
+) -> None:
+    publish(mirror.folder, month, csv_text(month, [trip(month)]))
+    result = platform.run(month)
+    for asset in ("postgres_staging", "postgres_tripdata"):
+        facts = shown(result, asset)
+        schema, lineage = facts["dagster/column_schema"], facts["dagster/column_lineage"]
+        assert isinstance(schema, dg.TableSchema)
+        assert isinstance(lineage, dg.TableColumnLineage)
+        names = ["unique_row_id", "filename", *[column.name.lower() for column in month.colour.columns]]
+        assert [column.name for column in schema.columns] == names
+        assert all(column.description for column in schema.columns)
+        deps = {name: [dep.column_name for dep in deps] for name, deps in lineage.deps_by_column.items()}
+        assert deps["vendorid"] == ["VendorID"]
+        assert deps["filename"] == []
+        assert set(deps["unique_row_id"]) == {column.name for column in month.colour.row_id_columns}
+
+
+def test_checks_count_in_the_table_and_warn_of_strays(platform: Platform, mirror: HttpMirror) -> None:
+    publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
+    assert checks(platform.run(GREEN)) == {
+        "every_row_accounted_for": True,
+        "rows_as_published": True,
+        "pickups_inside_month": True,
+    }
+    publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN), trip(GREEN, "2009-01-01 00:00:00")]))
+    result = platform.run(GREEN)
+    assert result.success
+    assert not checks(result)["pickups_inside_month"]
+    [warning] = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    assert warning.severity == dg.AssetCheckSeverity.WARN
+    assert warning.metadata["pickups_outside_month"].value == 1
+
+
+def test_a_row_that_somebody_deleted_is_noticed_and_comes_back(platform: Platform, mirror: HttpMirror) -> None:
+    publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN), trip(GREEN)]))
+    platform.run(GREEN)
+    platform.query("delete from green_tripdata where ctid = '(0,1)' returning 1")
+
+    postgres = Postgres(url=platform.database_url)
+    check = every_row_accounted_for(LoadedMonth(GREEN, loaded_months(postgres, GREEN.colour)[GREEN]), postgres=postgres)
+    assert isinstance(check, dg.AssetCheckResult)
+    assert not check.passed
+    assert "A run of the month loads the file again" in str(check.description)
+    step, says = failure(platform.run(GREEN, "postgres_tripdata"))
+    assert step == "postgres_tripdata"
+    assert "does not hold it, or not all of it" in says
+
+    result = platform.run(GREEN)
+    assert checks(result)["every_row_accounted_for"]
+    assert shown(result, "postgres_tripdata")["changed"] is True
+
+
+def test_a_second_run_fetches_stages_and_exchanges_nothing(platform: Platform, mirror: HttpMirror) -> None:
+    publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
+    first = platform.run(GREEN)
+    second = platform.run(GREEN)
+    assert shown(second, "raw_csv")["reused"] is True
+    assert shown(second, "postgres_staging")["in_place_already"] is True
+    assert shown(second, "postgres_tripdata")["changed"] is False
+    assert shown(second, "postgres_tripdata")["loaded_at"] == shown(first, "postgres_tripdata")["loaded_at"]
+
+
+def test_a_corrected_file_is_noticed_and_takes_the_place_of_the_older(platform: Platform, mirror: HttpMirror) -> None:
+    publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
+    older = shown(platform.run(GREEN), "raw_csv")["sha256"]
+    publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN), trip(GREEN, fare_amount="9")]))
+    # Without raw_csv in the selection too: the input is asked for as it is published now.
+    table = shown(platform.run(GREEN, "postgres_staging", "postgres_tripdata"), "postgres_tripdata")
+    assert (table["rows_in_table"], table["replaced_sha256"]) == (2, older)
+
+
+def test_each_asset_alone_does_the_sensible_thing(platform: Platform, mirror: HttpMirror) -> None:
+    step, says = failure(platform.run(GREEN, "postgres_tripdata"))
+    assert step == "postgres_tripdata"
+    assert "Nothing is staged for green|2020-04" in says
+    assert "A rerun of this asset alone does not help" in says
+
+    publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
+    assert shown(platform.run(GREEN, "postgres_staging"), "postgres_staging")["rows_staged"] == 1
+    assert platform.query("select count(*) from green_tripdata") == [(0,)]
+    assert shown(platform.run(GREEN, "postgres_tripdata"), "postgres_tripdata")["changed"] is True
+    assert shown(platform.run(GREEN, "postgres_tripdata"), "postgres_tripdata")["changed"] is False
+    assert shown(platform.run(GREEN, "postgres_staging"), "postgres_staging")["rows_staged"] == 0
+    assert platform.query("select count(*) from green_tripdata") == [(1,)]
+
+
+def test_a_bad_file_fails_once_with_one_error_and_changes_nothing(platform: Platform, mirror: HttpMirror) -> None:
+    publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
+    assert platform.run(GREEN).success
+    before = platform.query("select *, xmin::text from green_tripdata")
+    publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN), trip(GREEN, fare_amount="much")]))
+    result = platform.run(GREEN)
+    step, says = failure(result)
+    assert step == "raw_csv"
+    assert says.startswith("green_tripdata_2020-04.csv.gz, line 3, column fare_amount: 'much' where a number belongs")
+    assert not [event for event in result.all_events if event.is_step_up_for_retry]
+    assert platform.query("select *, xmin::text from green_tripdata") == before
+
+
+def test_transient_failures_are_tried_again_and_permanent_ones_are_not() -> None:
+    for name in LEG:
+        asset = build_defs().resolve_asset_graph().get(dg.AssetKey(name)).assets_def
+        policy = asset.node_def.retry_policy  # pyright: ignore[reportAttributeAccessIssue]
+        assert policy.backoff == dg.Backoff.EXPONENTIAL
+        assert policy.jitter is not None
+    assert DatabaseUnavailable("", "").allow_retries
+    assert not BadFile("", "", filename="").allow_retries
+
+
+@pytest.fixture
+def cli_home(tmp_path: Path) -> Iterator[Path]:
+    """A home of its own for a command, whose embedded server is removed at the end."""
+    home = tmp_path / "home"
+    yield home
+    EmbeddedPostgres(home / "postgres").remove()
+
+
+def materialize(folder: Path, month: TripMonth, **settings: str) -> subprocess.CompletedProcess[str]:
+    """The command of the README, typed in that folder."""
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "dagster", "asset", "materialize", "-m", "taxi_platform"),
+            *("--select", "+postgres_tripdata", "--partition", month.key),
+        ],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPO), **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_readmes_command_loads_a_month_into_the_embedded_server(mirror: HttpMirror, cli_home: Path) -> None:
+    """Typed where the README has it typed: Dagster reads the dagster.yaml that lies there."""
+    publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN), trip(GREEN)]))
+    done = materialize(REPO, GREEN, TAXI_HOME=str(cli_home), TAXI_SOURCE_URL=mirror.url)
+    assert done.returncode == 0, done.stderr
+    with psycopg.connect(EmbeddedPostgres(cli_home / "postgres").url()) as connection:
+        assert connection.execute("select count(*) from green_tripdata").fetchall() == [(2,)]
+
+
+def test_the_readmes_command_takes_settings_from_a_dotenv_file(
+    mirror: HttpMirror, postgres15_url: str, tmp_path: Path
+) -> None:
+    """To a PostgreSQL 15 with a password over TCP."""
+    publish(mirror.folder, YELLOW, csv_text(YELLOW, [trip(YELLOW)]))
+    settings = f"TAXI_HOME={tmp_path}/home\nTAXI_SOURCE_URL={mirror.url}\nTAXI_POSTGRES_URL={postgres15_url}\n"
+    (tmp_path / ".env").write_text(settings)
+    done = materialize(tmp_path, YELLOW)
+    assert done.returncode == 0, done.stderr
+    assert postgres15_url.split(":")[2].split("@", maxsplit=1)[0] not in done.stdout + done.stderr
+    with psycopg.connect(postgres15_url) as connection:
+        assert connection.execute("select count(*) from yellow_tripdata").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize(("server", "at_most"), [("postgres_url", 99), ("postgres15_url", 3)], ids=["18", "15"])
+def test_real_files_arrive_whole_with_ids_that_postgres_computes(
+    real_files: Path,
+    serve_folder: ServeFolder,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    instance: dg.DagsterInstance,
+    server: str,
+    at_most: int,
+) -> None:
+    """All of them on one server, a few of each colour on the other."""
+    each_postgres_url = request.getfixturevalue(server)
+    months = [
+        TripMonth(colour, path.name.removesuffix(".csv.gz")[-7:])
+        for colour in COLOURS.values()
+        for path in sorted((real_files / colour.name).glob("*.csv.gz"))[-at_most:]
+    ]
+    with serve_folder(real_files) as mirror:
+        platform = Platform(mirror.url, each_postgres_url, tmp_path / "raw", instance)
+        for month in months:
+            result = platform.run(month)
+            assert checks(result)["every_row_accounted_for"]
+            assert shown(result, "postgres_tripdata")["rows_kept_by_other_files"] == 0
+    for colour in COLOURS.values():
+        of_colour = [month for month in months if month.colour == colour]
+        assert dict(platform.query(f"select filename, count(*) from {colour.table} group by 1")) == {
+            month.filename: rows_of_real_file(month) for month in of_colour
+        }
+        text = ", ".join(column.postgres_name for column in colour.row_id_columns)
+        wrong = f"select count(*) from {colour.table} where unique_row_id is distinct from md5(concat({text}))"
+        assert platform.query(wrong) == [(0,)]
+
+
+def rows_of_real_file(month: TripMonth) -> int:
+    """Green months are complete, yellow ones are samples."""
+    if month.colour.name == "green":
+        return published_rows(month) or 76_518
+    return 22_792 if month.month == "2021-01" else 10_000

@@ -1,0 +1,306 @@
+"""What holds while others are at work too: other runs, readers, and processes that are killed."""
+
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from taxi_platform.destinations.postgres.merge import Merged, merge
+from taxi_platform.destinations.postgres.resource import Postgres
+from taxi_platform.destinations.postgres.staging import stage
+from taxi_platform.errors import TableBusy
+from taxi_platform.source.raw_file import RawFile
+from taxi_platform.trips.partitions import TripMonth
+from taxi_platform_tests.support.trip_files import csv_text, raw_file, trip
+
+Query = Callable[..., list[tuple]]
+Load = Callable[[RawFile], Merged]
+Write = Callable[..., RawFile]
+
+MARCH = TripMonth.from_key("green|2020-03")
+APRIL = TripMonth.from_key("green|2020-04")
+MINE = "from pg_stat_activity where application_name like 'taxi_platform%' and datname = current_database()"
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+    """Waits for a condition, and fails the test when it does not come."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s in vain until {what}"
+        time.sleep(0.01)
+
+
+def together(*calls: Callable[[], object]) -> list[object]:
+    """Runs the calls at the same time, all begun at the same moment."""
+    barrier = threading.Barrier(len(calls))
+
+    def begin(call: Callable[[], object]) -> object:
+        barrier.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result() for future in [pool.submit(begin, call) for call in calls]]
+
+
+@contextmanager
+def reading(url: str) -> Iterator[int]:
+    """A reader's open transaction on the green table; its pid."""
+    with psycopg.connect(url) as connection:
+        connection.execute("select count(*) from green_tripdata")
+        yield connection.info.backend_pid
+
+
+def load_in_process(url: str, file: RawFile) -> None:
+    postgres = Postgres(url=url)
+    stage(postgres, file)
+    merge(postgres, file.month)
+
+
+@contextmanager
+def process(url: str, file: RawFile) -> Iterator[BaseProcess]:
+    """A load in a process of its own, which the test kills."""
+    load = multiprocessing.get_context("spawn").Process(target=load_in_process, args=(url, file))
+    load.start()
+    try:
+        yield load
+    finally:
+        load.kill()
+        load.join()
+
+
+def many_trips(month: TripMonth, rows: int) -> list[dict[str, str]]:
+    return [
+        trip(month, f"{1 + n // 3600 % 28:02} {n // 60 % 24:02}:{n % 60:02}:{n % 59:02}", fare_amount=str(n))
+        for n in range(rows)
+    ]
+
+
+def test_two_runs_of_one_month_at_once_load_it_once(load: Load, write: Write, query: Query) -> None:
+    file = write(APRIL, many_trips(APRIL, 5000))
+    for _ in range(3):
+        together(lambda: load(file), lambda: load(file), lambda: load(file))
+        assert query("select count(*) from green_tripdata") == [(5000,)]
+    assert query("select relname from pg_class where relname ~ '(staging|loading)' and relkind = 'r'") == []
+
+
+def test_two_versions_of_one_month_at_once_leave_one_of_them_whole(load: Load, query: Query, tmp_path: Path) -> None:
+    versions = [
+        raw_file(tmp_path / str(rows), APRIL, csv_text(APRIL, many_trips(APRIL, rows))) for rows in (3000, 5000)
+    ]
+    for _ in range(3):
+        together(*[lambda file=file: load(file) for file in versions])
+        assert query("select count(*), count(distinct unique_row_id) from green_tripdata") in [
+            [(3000, 3000)],
+            [(5000, 5000)],
+        ]
+
+
+def test_months_and_colours_at_once_end_as_if_one_after_another(load: Load, write: Write, query: Query) -> None:
+    """Every month brings the same stray, and one that lies inside the next month."""
+    months = [TripMonth.from_key(f"{colour}|2020-0{n}") for colour in ("green", "yellow") for n in range(1, 7)]
+    files = []
+    for month in months:
+        everywhere = trip(month, "2008-12-31 23:02:00")
+        inside_next = trip(month, f"{month.end:%Y-%m-%d} 00:30:00")
+        files.append(write(month, [everywhere, inside_next, trip(month, "01 00:30:00"), *many_trips(month, 500)]))
+    merged = together(*[lambda file=file: load(file) for file in files])
+    for colour in ("green", "yellow"):
+        found = query(f"select count(*), count(distinct unique_row_id) from {colour}_tripdata")
+        # 500 rows each, once the stray of all, six first-of-month rows and the one that lies in July.
+        assert found == [(6 * 500 + 1 + 7, 6 * 500 + 1 + 7)]
+    accounted = [each.record.rows_in_table + each.record.rows_kept_elsewhere for each in merged]  # pyright: ignore
+    assert accounted == [503] * 12
+
+
+@pytest.mark.parametrize("pickup", ["2020-03-05 12:00:00", "2020-04-05 12:00:00", "2008-01-01 00:00:00"])
+def test_two_months_at_once_do_not_both_keep_a_row(postgres: Postgres, write: Write, query: Query, pickup: str) -> None:
+    shared = trip(MARCH, pickup)
+    for round_ in range(5):
+        files = [
+            write(MARCH, [shared, trip(MARCH, fare_amount=str(round_))]),
+            write(APRIL, [shared, trip(APRIL, fare_amount=str(round_))]),
+        ]
+        for file in files:
+            stage(postgres, file)
+        together(*[lambda file=file: merge(postgres, file.month) for file in files])
+        assert query("select count(*), count(distinct unique_row_id) from green_tripdata") == [(3, 3)]
+
+
+def test_a_query_sees_a_month_whole_old_or_new(load: Load, write: Write, each_postgres_url: str) -> None:
+    load(write(APRIL, many_trips(APRIL, 100)))
+    seen, stop = set(), threading.Event()
+
+    def look() -> None:
+        with psycopg.connect(each_postgres_url, autocommit=True) as connection:
+            while not stop.is_set():
+                seen.update(connection.execute("select count(*) from green_tripdata").fetchall())
+
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(look)
+        try:
+            for rows in (200, 300, 400):
+                load(write(APRIL, many_trips(APRIL, rows)))
+        finally:
+            stop.set()
+        reader.result()
+    assert seen <= {(100,), (200,), (300,), (400,)}
+
+
+def test_a_first_load_passes_by_open_transactions(load: Load, write: Write, each_postgres_url: str) -> None:
+    load(write(MARCH, [trip(MARCH)]))
+    with reading(each_postgres_url):
+        assert load(write(APRIL, [trip(APRIL)])).changed
+
+
+def test_an_unchanged_month_passes_by_open_transactions(load: Load, write: Write, each_postgres_url: str) -> None:
+    file = write(MARCH, [trip(MARCH)])
+    load(file)
+    with reading(each_postgres_url):
+        assert not load(file).changed
+
+
+def test_a_long_transaction_is_named_and_never_queues_other_readers_for_long(
+    load: Load, write: Write, query: Query, each_postgres_url: str
+) -> None:
+    load(write(APRIL, [trip(APRIL)]))
+    corrected = write(APRIL, [trip(APRIL), trip(APRIL, "02 00:00:00")])
+    stop = threading.Event()
+
+    def keep_asking() -> int:
+        """Each query has to come through in five seconds, or the server ends it with an error."""
+        asked = 0
+        with psycopg.connect(each_postgres_url, autocommit=True) as connection:
+            connection.execute("set statement_timeout = '5s'")
+            while not stop.is_set():
+                connection.execute("select count(*) from green_tripdata")
+                asked += 1
+        return asked
+
+    with reading(each_postgres_url) as pid, ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(keep_asking)
+        try:
+            with pytest.raises(TableBusy, match=rf"(?s)pid {pid} \(.*blocking pids: {pid}\)") as caught:
+                load(corrected)
+        finally:
+            stop.set()
+        assert reader.result() > 0
+    assert caught.value.allow_retries
+    assert query("select count(*) from green_tripdata") == [(1,)]
+    assert load(corrected).changed
+    assert query("select count(*) from green_tripdata") == [(2,)]
+
+
+def test_an_exchange_waits_for_a_reader_that_ends(
+    postgres: Postgres, write: Write, query: Query, each_postgres_url: str
+) -> None:
+    patient = Postgres(url=each_postgres_url, patience=60)
+    for rows in (1, 2):
+        file = write(APRIL, many_trips(APRIL, rows))
+        stage(patient, file)
+        if rows == 1:
+            merge(patient, APRIL)
+    with ThreadPoolExecutor(1) as pool:
+        with reading(each_postgres_url):
+            waiting = pool.submit(merge, patient, APRIL)
+            until(lambda: query(f"select 1 {MINE} and wait_event_type = 'Lock'"), "the exchange waits")
+        assert waiting.result().changed
+    assert query("select count(*) from green_tripdata") == [(2,)]
+
+
+def test_a_stray_is_looked_up_in_a_part_of_a_month_that_was_never_analyzed(
+    load: Load, write: Write, query: Query
+) -> None:
+    """In a backfill the server has not come to it yet; the index is of no use when all of it is read."""
+    rows = [trip(MARCH, f"{1 + n // 1000:02} {n // 60 % 24:02}:{n % 60:02}:00") for n in range(20_000)]
+    load(write(MARCH, rows))
+    load(write(APRIL, [trip(APRIL), trip(APRIL, "2020-03-05 12:00:01")]))
+
+    def pages_read() -> list[tuple]:
+        # The server counts ten for each page that a BRIN index names.
+        return query(
+            "select idx_tup_read / 10, pg_relation_size(relid) / 8192 from pg_stat_user_indexes "
+            "where relname = 'green_tripdata_2020_03' and indexrelname like '%pickups' and idx_scan > 0"
+        )
+
+    until(pages_read, "the server has counted")
+    [(read, pages)] = pages_read()
+    assert 0 < read <= pages / 2
+
+
+@pytest.fixture
+def eager_autovacuum(query: Query) -> Iterator[None]:
+    """The server looks for tables to vacuum each second."""
+    query("alter system set autovacuum_naptime = 1")
+    query("select pg_reload_conf()")
+    yield
+    query("alter system reset autovacuum_naptime")
+    query("select pg_reload_conf()")
+
+
+@pytest.mark.usefixtures("eager_autovacuum")
+def test_an_exchange_sends_an_autovacuum_away(load: Load, write: Write, query: Query, each_postgres_url: str) -> None:
+    """The server begins one within a minute of each load, and it takes as long as the month is large."""
+    load(write(APRIL, many_trips(APRIL, 3000)))
+    partition = "trip_months.green_tripdata_2020_04"
+    slow = "autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
+    query(f"alter table {partition} set (autovacuum_vacuum_threshold = 1, {slow})")
+    query(f"update {partition} set vendorid = vendorid")
+    working = f"select pid from pg_stat_progress_vacuum where relid = '{partition}'::regclass"
+    until(lambda: query(working), "an autovacuum is at work")
+    changed = write(APRIL, [trip(APRIL)])
+    stage(Postgres(url=each_postgres_url), changed)
+    assert query(working), "it goes on for longer than the exchange is tried"
+
+    assert merge(Postgres(url=each_postgres_url, patience=0), APRIL).changed
+    assert query("select count(*) from green_tripdata") == [(1,)]
+
+
+def test_killed_while_it_stages_the_table_is_as_it_was_and_the_next_run_cleans_up(
+    load: Load, write: Write, query: Query, each_postgres_url: str
+) -> None:
+    load(write(APRIL, [trip(APRIL)]))
+    file = write(APRIL, many_trips(APRIL, 100_000))
+    with process(each_postgres_url, file) as victim:
+        until(lambda: query("select 1 from pg_stat_progress_copy where tuples_processed > 0"), "rows are copied")
+        victim.kill()
+    until(lambda: not query(f"select 1 {MINE}"), "the server has noticed")
+    assert query("select count(*) from green_tripdata") == [(1,)]
+    assert len(query("select 1 from pg_class where relname ~ '_loading_[0-9a-f]{8}$' and relkind = 'r'")) == 1
+    assert load(file).changed
+    assert query("select count(*) from green_tripdata") == [(100_000,)]
+    assert query("select relname from pg_class where relname ~ '(staging|loading)' and relkind = 'r'") == []
+
+
+def test_killed_while_it_merges_the_table_is_as_it_was_and_the_next_run_succeeds(
+    load: Load, write: Write, query: Query, each_postgres_url: str
+) -> None:
+    load(write(APRIL, [trip(APRIL)]))
+    file = write(APRIL, many_trips(APRIL, 1000))
+    with reading(each_postgres_url), process(each_postgres_url, file) as victim:
+        waits = f"select 1 {MINE} and wait_event_type = 'Lock' and query like 'alter table%detach%'"
+        until(lambda: query(waits), "the exchange waits for the reader, inside its transaction")
+        victim.kill()
+    until(lambda: not query(f"select 1 {MINE}"), "the server has noticed")
+    assert query("select count(*) from green_tripdata") == [(1,)]
+    assert load(file).changed
+    assert query("select count(*) from green_tripdata") == [(1000,)]
+    assert query("select relname from pg_class where relname ~ '(staging|loading)' and relkind = 'r'") == []
+
+
+def test_a_run_does_not_touch_what_another_run_is_still_copying(
+    load: Load, write: Write, query: Query, each_postgres_url: str
+) -> None:
+    file = write(APRIL, many_trips(APRIL, 100_000))
+    with process(each_postgres_url, file) as other:
+        until(lambda: query("select 1 from pg_stat_progress_copy where tuples_processed > 0"), "rows are copied")
+        load(write(MARCH, [trip(MARCH)]))
+        other.join()
+        assert other.exitcode == 0
+    assert query("select count(*) from green_tripdata") == [(100_001,)]
