@@ -5,15 +5,9 @@ from typing import TypedDict, Unpack
 import dagster as dg
 
 from taxi_platform.automation import freshness
-from taxi_platform.automation.jobs import freshness_job, hello_world, load_month, statistics
+from taxi_platform.automation.jobs import freshness_job, load_month
 from taxi_platform.automation.purge import purge_files
-from taxi_platform.automation.schedules import (
-    freshness_schedule,
-    green_schedule,
-    hello_schedule,
-    statistics_schedule,
-    yellow_schedule,
-)
+from taxi_platform.automation.schedules import freshness_schedule, green_schedule, yellow_schedule
 from taxi_platform.automation.sensors import failed_run_sensor, new_months_sensor
 from taxi_platform.destinations.bigquery import assets as gcp
 from taxi_platform.destinations.bigquery import checks as gcp_checks
@@ -25,8 +19,10 @@ from taxi_platform.destinations.postgres.io_managers import PostgresStagingTable
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.getting_started import assets as getting_started
 from taxi_platform.getting_started.duckdb_file import DuckDBFile
+from taxi_platform.getting_started.jobs import hello_world, statistics
 from taxi_platform.getting_started.json_files import JsonFiles
 from taxi_platform.getting_started.products import ProductsApi
+from taxi_platform.getting_started.schedules import hello_schedule, statistics_schedule
 from taxi_platform.getting_started.statistics import DockerHub, GitHub
 from taxi_platform.google_cloud.resources import GoogleBigQuery, GoogleStorage
 from taxi_platform.source import assets as source

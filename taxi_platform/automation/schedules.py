@@ -5,7 +5,7 @@ Not here: what the jobs do. Times are New York's, as the trips' are.
 
 import dagster as dg
 
-from taxi_platform.automation.jobs import freshness_job, hello_world, load_month, statistics
+from taxi_platform.automation.jobs import freshness_job, load_month
 from taxi_platform.automation.new_months import arrivals, requests_for
 from taxi_platform.destinations.base import legs
 from taxi_platform.destinations.postgres.resource import Postgres
@@ -15,25 +15,6 @@ from taxi_platform.source.mirror import Mirror
 from taxi_platform.trips.columns import COLOURS, Colour
 
 NEW_YORK = "America/New_York"
-
-hello_schedule = dg.ScheduleDefinition(
-    name="hello_schedule",
-    job=hello_world,
-    cron_schedule="0 10 * * *",
-    execution_timezone=NEW_YORK,
-    run_config={"name": "Sarah"},
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Greets Sarah every day at ten.",
-)
-
-statistics_schedule = dg.ScheduleDefinition(
-    name="statistics_schedule",
-    job=statistics,
-    cron_schedule="0 * * * *",
-    execution_timezone=NEW_YORK,
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Asks for the image's pulls and the repository's stars every hour.",
-)
 
 
 def _monthly(colour: Colour, cron_schedule: str) -> dg.ScheduleDefinition:

@@ -14,12 +14,12 @@ import dagster as dg
 import psycopg
 from psycopg import sql
 
-from taxi_platform.automation.jobs import hello_world
 from taxi_platform.definitions import build_defs
 from taxi_platform.demo.sample_products import write_sample_products
 from taxi_platform.demo.sample_trips import write_samples
 from taxi_platform.destinations.postgres.tables import attached, parent_table
 from taxi_platform.getting_started.duckdb_file import DuckDBFile
+from taxi_platform.getting_started.jobs import hello_world
 from taxi_platform.local.instance import embedded_server, prepare
 from taxi_platform.trips.columns import COLOURS, Colour
 from taxi_platform.trips.partitions import TripMonth

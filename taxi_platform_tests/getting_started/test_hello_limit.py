@@ -4,7 +4,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from taxi_platform.automation.jobs import HELLO_LIMIT_TAG
+from taxi_platform.getting_started.jobs import HELLO_LIMIT_TAG
 from taxi_platform_tests.support.api_server import Answer, Asked, api_server
 from taxi_platform_tests.support.web_interface import until, web_interface
 

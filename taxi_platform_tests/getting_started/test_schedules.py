@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from taxi_platform.automation.schedules import hello_schedule, statistics_schedule
+from taxi_platform.getting_started.schedules import hello_schedule, statistics_schedule
 
 
 @pytest.mark.parametrize("schedule", [hello_schedule, statistics_schedule])

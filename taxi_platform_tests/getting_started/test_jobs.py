@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from taxi_platform.automation.jobs import HELLO_LIMIT_TAG, hello_world
+from taxi_platform.getting_started.jobs import HELLO_LIMIT_TAG, hello_world
 
 
 def said(run_config: dict[str, str] | None) -> list[str]:
