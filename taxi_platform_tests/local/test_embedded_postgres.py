@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from taxi_platform.errors import BadSetting
-from taxi_platform.local import server_account as server_place
+from taxi_platform.local import server_account
 from taxi_platform.local.embedded_postgres import EmbeddedPostgres
 
 REPO = Path(__file__).parents[2]
@@ -214,10 +214,10 @@ def test_an_unfinished_set_up_is_made_again(server: EmbeddedPostgres) -> None:
 
 def test_remove_leaves_nothing(server: EmbeddedPostgres) -> None:
     server.start()
-    process, place = postmaster(server), (server.folder / "server").resolve()
+    process, folder = postmaster(server), (server.folder / "server").resolve()
     server.remove()
     assert not server.folder.exists()
-    assert not place.exists()
+    assert not folder.exists()
     assert not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
 
 
@@ -237,9 +237,9 @@ def test_root_keeps_the_data_in_the_folder_when_all_may_enter(open_folder: Path)
     server = EmbeddedPostgres(open_folder / "postgres")
     try:
         server.start()
-        place = server.folder / "server"
-        assert not place.is_symlink()
-        assert pwd.getpwuid(place.stat().st_uid).pw_name == server_place.SYSTEM_USER
+        folder = server.folder / "server"
+        assert not folder.is_symlink()
+        assert pwd.getpwuid(folder.stat().st_uid).pw_name == server_account.SYSTEM_USER
         assert modes(open_folder) == before
         assert open_folder.stat().st_uid == server.folder.stat().st_uid == 0
     finally:
@@ -247,55 +247,52 @@ def test_root_keeps_the_data_in_the_folder_when_all_may_enter(open_folder: Path)
 
 
 @as_root
-def test_rows_of_a_deleted_home_do_not_come_back(server: EmbeddedPostgres) -> None:
+def test_deleted_data_directory_starts_empty(server: EmbeddedPostgres) -> None:
     with psycopg.connect(server.start()) as connection:
         connection.execute("create table old as select 1")
-    process, place = postmaster(server), (server.folder / "server").resolve()
+    process, outside = postmaster(server), (server.folder / "server").resolve()
+    assert outside.parent == server_account.ROOTS_FOLDER
     shutil.rmtree(server.folder)
     assert fetch(server.start(), "select to_regclass('old')") is None
-    assert not place.exists()
+    assert (server.folder / "server").resolve() == outside
     assert not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
 
 
 @as_root
-def test_a_home_that_moved_keeps_its_rows_and_a_copy_gets_its_own(server: EmbeddedPostgres) -> None:
+def test_moved_or_copied_data_directory_is_refused(server: EmbeddedPostgres) -> None:
     with psycopg.connect(server.start()) as connection:
         connection.execute("create table kept as select 7 as value")
+    server.stop()
     moved = EmbeddedPostgres(server.folder.with_name("moved"))
-    copied = EmbeddedPostgres(server.folder.with_name("copied"))
+    server.folder.rename(moved.folder)
     try:
-        server.folder.rename(moved.folder)
-        assert fetch(moved.start(), "select value from kept") == 7
-        shutil.copytree(moved.folder, copied.folder, symlinks=True)
-        assert fetch(copied.start(), "select to_regclass('kept')") is None
-        assert fetch(server.start(), "select to_regclass('kept')") is None
+        with pytest.raises(BadSetting, match=r"moved was moved or copied.*\n.*run: mv ") as refused:
+            moved.start()
+        command = str(refused.value).split("run: ")[1].split(". After")[0]
+        subprocess.run(["sh", "-ec", command], check=True)
         assert fetch(moved.start(), "select value from kept") == 7
     finally:
         moved.remove()
-        copied.remove()
 
 
 @as_root
 def test_programs_in_a_closed_folder_are_copied(server: EmbeddedPostgres, tmp_path: Path) -> None:
-    """A virtual environment under /root, say."""
-    wheel = server_place.wheel_programs().parents[1]
+    """A virtual environment below /root, for example."""
+    wheel = server_account.wheel_programs().parents[1]
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
         shutil.copytree(part, closed / part.name, symlinks=True, ignore=shutil.ignore_patterns("pginstall"))
     before = modes(closed / wheel.name / "pginstall18" / "bin" / "postgres")
     assert fetch(run_python(START, server.folder, path=closed), "select 1") == 1
-    assert Path(psutil.Process(postmaster(server)).exe()).is_relative_to(server_place.ELSEWHERE)
+    assert Path(psutil.Process(postmaster(server)).exe()).is_relative_to((server.folder / "server").resolve())
     assert modes(closed / wheel.name / "pginstall18" / "bin" / "postgres") == before
-    left = set(server_place.ELSEWHERE.iterdir())
-    server.remove()
-    assert len(left - set(server_place.ELSEWHERE.iterdir())) == 3, "data, note and programs are gone"
 
 
 @as_root
 def test_a_server_of_another_user_is_refused_with_words(open_folder: Path) -> None:
     server = EmbeddedPostgres(open_folder / "postgres")
-    account = server_place.server_account()
+    account = server_account.server_account()
     become = f"""
     import os
     import sys
@@ -320,8 +317,8 @@ def test_a_server_of_another_user_is_refused_with_words(open_folder: Path) -> No
 
 @as_root
 def test_a_plain_user_keeps_everything_in_the_folder(open_folder: Path) -> None:
-    account = server_place.server_account()
-    if not server_place._runs(account, server_place.wheel_programs()):
+    account = server_account.server_account()
+    if not server_account._can_execute(account, server_account.wheel_programs()):
         pytest.skip("the virtual environment is closed to other users")
     home = open_folder / "home"
     home.mkdir(mode=0o700)
