@@ -4,6 +4,7 @@
       TaxiError
         PermanentError          the same run would fail again: never retried
           NotPublished          the source does not have that month
+          BadPartition          a partition key that names no taxi colour, or a month without trips
           BadFile               a file is not what it should be; names the line and the column where there is one
           NotLoaded               a month is to be cleared away that is not loaded
           NotStaged             an asset is asked for before the one it is made from
@@ -57,6 +58,10 @@ class TransientError(TaxiError):
 
 class NotPublished(PermanentError):
     """The source does not have that month."""
+
+
+class BadPartition(PermanentError):
+    """A partition key does not name a taxi colour and a month that has begun."""
 
 
 class BadFile(PermanentError):

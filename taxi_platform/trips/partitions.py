@@ -10,6 +10,7 @@ from datetime import date, datetime
 
 import dagster as dg
 
+from taxi_platform.errors import BadPartition
 from taxi_platform.trips.columns import COLOURS, Colour
 
 FIRST_MONTH = "2019-01"
@@ -35,10 +36,18 @@ class TripMonth:
 
     @classmethod
     def from_key(cls, key: str) -> "TripMonth":
-        """The month that a partition key such as `yellow|2020-03` names."""
+        """Return the month that a partition key such as `yellow|2020-03` names. Raise BadPartition if there is none."""
         colour, _, month = key.partition("|")
         if colour not in COLOURS:
-            raise ValueError(f"no taxi colour {colour!r} in the partition key {key!r}; there are: {', '.join(COLOURS)}")
+            raise BadPartition(
+                f"There is no partition {key!r}: {colour!r} is not a taxi colour.",
+                f"Choose one of these colours: {', '.join(COLOURS)}.",
+            )
+        if not month_partitions.has_partition_key(month):
+            raise BadPartition(
+                f"There is no partition {key!r}: {month!r} is not one of its months.",
+                f"Choose a month from {FIRST_MONTH} to {month_partitions.get_last_partition_key()}.",
+            )
         return cls(COLOURS[colour], month)
 
     @classmethod
