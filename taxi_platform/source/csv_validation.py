@@ -9,6 +9,7 @@ Not here: what makes a value of a kind good (`trips.Kind.pattern`), nor fetching
 
 import hashlib
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 from taxi_platform.errors import BadFile
@@ -21,6 +22,8 @@ CHECK_VERSION = 2
 """To be raised when the check becomes stricter: files that an older one let pass are then fetched and checked again."""
 
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
+MOST_COLUMNS = 1_000
+"""Columns that a file may have; published files have about twenty."""
 _REMEMBERED = 4 << 20
 """Bytes of shapes that are remembered at most. A real month has a few thousand shapes of 100 bytes."""
 _BOM = b"\xef\xbb\xbf"
@@ -114,6 +117,9 @@ class Header:
         self.pattern = re.compile((",".join(kind.pattern for kind in self.kinds) + end).encode())
 
     def _names(self, line: bytes) -> tuple[str, ...]:
+        count = line.count(b",") + 1
+        if count > MOST_COLUMNS:
+            raise self._bad(f"the header has {count:,} columns, more than {MOST_COLUMNS:,}")
         odd = re.search(rb'["\0\r]', line)
         if odd:
             raise self._bad(f"the header has {_ODD[odd[0]]} in it: {_shown(line)}")
@@ -123,7 +129,7 @@ class Header:
             raise self._bad(f"the header is not UTF-8: {_shown(line)}") from None
 
     def _demand_usable(self, month: TripMonth) -> None:
-        folded = [name.lower() for name in self.names]
+        folded = Counter(name.lower() for name in self.names)
         missing = [column.name for column in month.colour.columns if column.name.lower() not in folded]
         if len(missing) == len(month.colour.columns):
             raise self._bad(
@@ -131,11 +137,11 @@ class Header:
             )
         if missing:
             raise self._bad(f"the header lacks {', '.join(missing)}", missing[0])
-        twice = [name for place, name in enumerate(self.names) if name.lower() in folded[:place]]
-        if twice:
-            raise self._bad(f"the header has {', '.join(twice)} more than once", twice[0])
-        if "" in self.names:
+        if "" in folded:
             raise self._bad(f"the header's column {self.names.index('') + 1} has no name")
+        repeated = [name for name, count in folded.items() if count > 1]
+        if repeated:
+            raise self._bad(f"the header has {', '.join(repeated)} more than once", repeated[0])
 
     def _bad(self, what: str, column: str | None = None) -> BadFile:
         return BadFile(what, MEND, filename=self._filename, line=1, column=column)

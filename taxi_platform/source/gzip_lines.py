@@ -90,8 +90,8 @@ def describe(head: bytes) -> str:
             return name
     text = head.decode("utf-8", "replace").lstrip("\ufeff").strip()
     if re.match(r"<!doctype html|<html", text, re.IGNORECASE):
-        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-        return f"an HTML page: {_short(title[1] if title else re.sub(r'<[^>]*>', ' ', text))}"
+        title = re.search(r"<title[^<>]*>([^<]*)</title>", text, re.IGNORECASE)
+        return f"an HTML page: {_short(title[1] if title else re.sub(r'<[^<>]*>', ' ', text))}"
     if re.match(r'"?vendorid"?,', text, re.IGNORECASE):
         return "an uncompressed CSV"
     if b"\0" in head or "\ufffd" in text[:1000]:

@@ -168,6 +168,8 @@ def test_a_missing_column_is_named():
     [
         ([*header_of(GREEN), "vendorid"], "vendorid more than once"),
         ([*header_of(GREEN), ""], "column 21 has no name"),
+        ([*header_of(GREEN), *map(str, range(200_000))], "200,020 columns, more than 1,000"),
+        ([*header_of(GREEN), *["vendorid"] * 900], "vendorid more than once"),
         ([f'"{name}"' for name in header_of(GREEN)], "a quote"),
         (header_of(YELLOW), "lacks lpep_pickup_datetime, lpep_dropoff_datetime"),
         (["<html>"], "a green file's header belongs here"),
