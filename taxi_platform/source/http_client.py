@@ -4,7 +4,6 @@ Not here: the file's way to the disk over several requests (`transfer`), and how
 again (`resources.mirror`).
 """
 
-import email.utils
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 
 from taxi_platform.errors import BadSetting, PermanentError
 from taxi_platform.source.raw_file import Version
@@ -53,15 +53,22 @@ def answer(
     shown = safe_url(url)
     problem: Exception | None = None
     response: requests.Response | None = None
+    redirects: list[int] = []
+    hooks = {"response": lambda received, **_: redirects.append(received.status_code)}
     try:
-        response = session.get(url, headers=headers, timeout=timeout, stream=True)
+        response = session.get(url, headers=headers, timeout=timeout, stream=True, hooks=hooks)
         problem = Absent(shown) if response.status_code in absent else _problem(response, shown)
-    except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
-        problem = BadSetting(f"{shown} is not a URL that can be asked.", "Set TAXI_SOURCE_URL and run it again.")
     except requests.exceptions.TooManyRedirects:
-        problem = PermanentError(f"{shown} redirects without end.", "A rerun does not help; see TAXI_SOURCE_URL.")
+        problem = PermanentError(f"{shown} redirects without end.", "Check TAXI_SOURCE_URL.")
     except requests.Timeout:
         problem = Interrupted(f"{shown} did not answer in time")
+    except ValueError:
+        # requests and the libraries below it raise subclasses of this for a URL that cannot be parsed or requested.
+        # Its text and its context hold the URL, so neither is passed on.
+        if redirects:
+            problem = PermanentError(f"{shown} redirects to an invalid URL.", "Check TAXI_SOURCE_URL.")
+        else:
+            problem = BadSetting(f"{shown} is not a valid URL.", "Set TAXI_SOURCE_URL to the address of a mirror.")
     except requests.RequestException as error:
         problem = Interrupted(f"{shown} cannot be reached ({type(error).__name__})")
     try:
@@ -90,27 +97,24 @@ def _problem(response: requests.Response, shown: str) -> Exception | None:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Seconds, from either form of the header."""
-    if not value:
+    """Return the seconds that the header names, or None for one that cannot be parsed."""
+    if value is None:
         return None
-    if value.strip().isdigit():
-        return float(value)
     try:
-        until = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+        return urllib3.Retry().parse_retry_after(value)
+    except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
         return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
 def version_of(response: requests.Response) -> Version:
     """What the final answer, behind all redirects, says of the whole file."""
-    length = response.headers.get("Content-Length")
-    size = int(length) if length and length.isdigit() and response.status_code == 200 else None
-    whole = re.fullmatch(r"bytes .*/(\d+)", response.headers.get("Content-Range", ""))
-    if whole and response.status_code == 206:
-        size = int(whole[1])
-    return Version(response.headers.get("ETag"), response.headers.get("Last-Modified"), size)
+    headers = response.headers
+    length = None
+    if response.status_code == 200:
+        length = re.fullmatch(r"([0-9]{1,18})", headers.get("Content-Length", ""))
+    elif response.status_code == 206:
+        length = re.fullmatch(r"bytes .*/([0-9]{1,18})", headers.get("Content-Range", ""))
+    return Version(headers.get("ETag"), headers.get("Last-Modified"), int(length[1]) if length else None)
 
 
 def version_on_disk(path: Path) -> Version:

@@ -268,11 +268,16 @@ def _absent(month: TripMonth) -> Collection[int]:
 
 
 def _checked_base(url: str, setting: str) -> str:
-    if urlsplit(url).scheme not in ("http", "https", "file"):
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        scheme = ""
+    if scheme not in ("http", "https", "file"):
+        # The value may hold a password, so the error does not show it.
         raise BadSetting(
-            f"{setting} is no http, https or file URL.",
-            "A rerun does not help: set it to such a URL; a folder is written as file:///path/to/folder.",
-        )
+            f"{setting} is not an http, https or file URL.",
+            "Set it to such a URL; a folder is written as file:///path/to/folder.",
+        ) from None
     return url.rstrip("/")
 
 

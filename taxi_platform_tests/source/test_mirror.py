@@ -394,7 +394,7 @@ def test_a_password_in_the_mirror_s_url_is_used_and_never_shown(server, tmp_path
     assert safe_url("https://me:pw@host:1/a?b=c#d") == "https://host:1/a"
 
 
-@pytest.mark.parametrize("url", ["ftp://host/x", "/a/folder", "me:pass-word@host"])
+@pytest.mark.parametrize("url", ["ftp://host/x", "/a/folder", "me:pass-word@host", "http://me:pass-word@[::1/x"])
 def test_a_mirror_of_another_kind_is_a_bad_setting(tmp_path, url):
     with pytest.raises(BadSetting, match="TAXI_SOURCE_URL") as caught:
         bring(raw_files(url, tmp_path))
