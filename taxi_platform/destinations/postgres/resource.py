@@ -80,6 +80,8 @@ class Postgres(dg.ConfigurableResource):
                 "schema public, and must own the tables it loads. deploy/postgres/trips.sql makes such a user.",
             ) from error
         except psycopg.OperationalError as error:
+            # The next connection starts the embedded server again, on another port if need be.
+            self._embedded_url = None
             raise DatabaseUnavailable(
                 f"Postgres does not answer, broke off or could not go on: {_first_line(error)}",
                 "A rerun may help. Is the server up, and are user, password and database in TAXI_POSTGRES_URL right?",
