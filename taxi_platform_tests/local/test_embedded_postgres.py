@@ -11,6 +11,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import LiteralString
 
@@ -229,6 +230,23 @@ def test_modes_of_folders_above_are_not_changed(server: EmbeddedPostgres, tmp_pa
     server.stop()
     server.start()
     assert modes(server.folder.parent) == before
+
+
+def test_locks_suffice_for_many_queries_over_all_months(server: EmbeddedPostgres) -> None:
+    url = server.start()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create table trips (month int, pickup int) partition by list (month)")
+        connection.execute("create index on trips (pickup)")
+        connection.execute("create index on trips (month, pickup)")
+        connection.execute(
+            "do $$ begin for month in 1..380 loop"
+            " execute format('create table trips_%s partition of trips for values in (%s)', month, month);"
+            " end loop; end $$"
+        )
+    with ExitStack() as open_transactions:
+        for _ in range(35):
+            connection = open_transactions.enter_context(psycopg.connect(url))
+            connection.execute("select count(*) from trips")
 
 
 @as_root
