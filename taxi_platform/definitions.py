@@ -17,11 +17,11 @@ from taxi_platform.destinations.postgres import assets as postgres
 from taxi_platform.destinations.postgres import checks as postgres_checks
 from taxi_platform.destinations.postgres.io_managers import PostgresStagingTables, PostgresTripTables
 from taxi_platform.destinations.postgres.resource import Postgres
-from taxi_platform.getting_started import assets as getting_started
+from taxi_platform.getting_started import products, statistics
 from taxi_platform.getting_started.duckdb_file import DuckDBFile
-from taxi_platform.getting_started.jobs import hello_world, statistics
+from taxi_platform.getting_started.jobs import hello_world, statistics_job
 from taxi_platform.getting_started.json_files import JsonFiles
-from taxi_platform.getting_started.products import ProductsApi
+from taxi_platform.getting_started.products_api import ProductsApi
 from taxi_platform.getting_started.schedules import hello_schedule, statistics_schedule
 from taxi_platform.getting_started.statistics import DockerHub, GitHub
 from taxi_platform.google_cloud.resources import GoogleBigQuery, GoogleStorage
@@ -63,9 +63,9 @@ def build_defs(**resources: Unpack[Resources]) -> dg.Definitions:
     gcs = resources.get("gcs") or GoogleStorage()
     bigquery = resources.get("bigquery") or GoogleBigQuery()
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([source, postgres, gcp, getting_started]),
+        assets=dg.load_assets_from_modules([source, postgres, gcp, products, statistics]),
         asset_checks=dg.load_asset_checks_from_modules([postgres_checks, gcp_checks, freshness]),
-        jobs=[load_month, freshness_job, purge_files, hello_world, statistics],
+        jobs=[load_month, freshness_job, purge_files, hello_world, statistics_job],
         schedules=[green_schedule, yellow_schedule, freshness_schedule, hello_schedule, statistics_schedule],
         sensors=[new_months_sensor, failed_run_sensor],
         resources={

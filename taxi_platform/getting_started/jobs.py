@@ -51,7 +51,7 @@ def hello_world() -> None:
     goodbye_message(name, shown=log_output(value))
 
 
-statistics = dg.define_asset_job(
+statistics_job = dg.define_asset_job(
     "statistics",
     selection=["docker_image_pulls", "github_stars"],
     description="Asks Docker Hub and GitHub for their two numbers.",

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from taxi_platform.getting_started.jobs import hello_world, statistics
+from taxi_platform.getting_started.jobs import hello_world, statistics_job
 
 NEW_YORK = "America/New_York"
 
@@ -18,7 +18,7 @@ hello_schedule = dg.ScheduleDefinition(
 
 statistics_schedule = dg.ScheduleDefinition(
     name="statistics_schedule",
-    job=statistics,
+    job=statistics_job,
     cron_schedule="0 * * * *",
     execution_timezone=NEW_YORK,
     default_status=dg.DefaultScheduleStatus.STOPPED,

@@ -7,11 +7,17 @@ import re
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from taxi_platform.errors import BadAnswer, BadSetting
 from taxi_platform.getting_started.json_api import get_json
 from taxi_platform.settings import Settings
 from taxi_platform.source.http_client import safe_url
+from taxi_platform.trips.trip_asset import OWNERS, retries
+from taxi_platform.webhook import Webhook
+
+GROUP = "getting_started"
+RETRIES = retries(1, times=2)
 
 
 class DockerHub(dg.ConfigurableResource):
@@ -62,3 +68,76 @@ def _checked(name: str) -> str:
             "A rerun does not help: correct it in the run's configuration.",
         )
     return name
+
+
+class Image(dg.Config):
+    """An image on Docker Hub."""
+
+    image: str = Field("dagster/dagster-k8s", description="owner/name; an official image's owner is `library`.")
+
+
+class Repository(dg.Config):
+    """A repository on GitHub."""
+
+    repository: str = Field("dagster-io/dagster", description="owner/name")
+
+
+@dg.asset(
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"python", "docker"},
+    code_version="1",
+    retry_policy=RETRIES,
+    metadata={
+        "dagster/uri": "https://hub.docker.com/r/dagster/dagster-k8s",
+        "dagster/column_schema": dg.TableSchema([dg.TableColumn("pull_count", "integer", "Pulls since it exists.")]),
+    },
+)
+def docker_image_pulls(
+    context: dg.AssetExecutionContext, config: Image, docker_hub: DockerHub, webhook: Webhook
+) -> dg.MaterializeResult:
+    """How often an image was pulled from Docker Hub; the web interface plots the number over time."""
+    count = docker_hub.pull_count(config.image)
+    return _counted(context, webhook, of=config.image, what="pull_count", count=count)
+
+
+@dg.asset(
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"python", "github"},
+    code_version="1",
+    retry_policy=RETRIES,
+    metadata={
+        "dagster/uri": "https://github.com/dagster-io/dagster",
+        "dagster/column_schema": dg.TableSchema([dg.TableColumn("stars", "integer", "People who starred it.")]),
+    },
+)
+def github_stars(
+    context: dg.AssetExecutionContext, config: Repository, github: GitHub, webhook: Webhook
+) -> dg.MaterializeResult:
+    """How many stars a repository has on GitHub; the web interface plots the number over time."""
+    count = github.stars(config.repository)
+    return _counted(context, webhook, of=config.repository, what="stars", count=count)
+
+
+def _counted(
+    context: dg.AssetExecutionContext, webhook: Webhook, *, of: str, what: str, count: int
+) -> dg.MaterializeResult:
+    """The count as metadata, under its own name; the chat hears of it when it has moved since the last look."""
+    before = _last_count(context, of, what)
+    metadata: dict[str, Any] = {"of": of, what: count}
+    if before is not None:
+        metadata["change"] = count - before
+    if before not in (None, count):
+        webhook.send(f"{of}: {what} {before:,} -> {count:,} ({count - before:+,})")
+    return dg.MaterializeResult(metadata=metadata)
+
+
+def _last_count(context: dg.AssetExecutionContext, of: str, what: str) -> int | None:
+    """The count of the newest materialization of the same image or repository, among the last hundred."""
+    for record in context.instance.fetch_materializations(context.asset_key, limit=100).records:
+        materialization = record.asset_materialization
+        if materialization and materialization.metadata.get("of") == dg.MetadataValue.text(of):
+            count = materialization.metadata[what].value
+            return count if isinstance(count, int) else None
+    return None

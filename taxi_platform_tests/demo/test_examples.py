@@ -6,7 +6,7 @@ import pytest
 
 from taxi_platform.demo import postgres as demo
 from taxi_platform.demo.sample_products import sample_page
-from taxi_platform_tests.getting_started.test_assets import means
+from taxi_platform_tests.getting_started.test_products import means
 
 
 def test_the_examples_greet_and_make_the_table_from_sample_products(

@@ -1,104 +1,318 @@
-"""The products API: pages, and answers that are refused."""
+"""The products pipeline and the two statistics, run as Dagster runs them, against local servers."""
 
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
+import dagster as dg
+import duckdb
 import pytest
 
-from taxi_platform.demo.sample_products import TOTAL, sample_page, write_sample_products
-from taxi_platform.errors import BadAnswer, SourceUnavailable
-from taxi_platform.getting_started.products import ProductsApi
-from taxi_platform_tests.support.api_server import Answer, Asked, api_server
+from taxi_platform.demo.sample_products import TOTAL, sample_page
+from taxi_platform.getting_started.duckdb_file import DuckDBFile
+from taxi_platform.getting_started.json_files import JsonFiles
+from taxi_platform.getting_started.products import products, products_by_brand, products_raw
+from taxi_platform.getting_started.products_api import ProductsApi
+from taxi_platform.getting_started.statistics import DockerHub, GitHub, docker_image_pulls, github_stars
+from taxi_platform.webhook import Webhook
+from taxi_platform_tests.support.api_server import Answer, ApiServer, Asked, api_server
+
+SECRET = "hidden-path-of-the-chat"
 
 
-def paged(asked: Asked) -> Answer:
-    """As the real API: the query chooses the page."""
-    return Answer(sample_page(int(asked.query.get("skip", 0)), int(asked.query.get("limit", 30))))
+class Api:
+    """What the local server answers; a test changes it between runs."""
+
+    def __init__(self) -> None:
+        self.products: Answer | None = None
+        self.release = Event()
+        self.pulls = 100
+        self.stars = 10
+        self.heard: list[bytes] = []
+        self.chat = Answer(b"ok")
+
+    def answer(self, asked: Asked) -> Answer:
+        if asked.path == f"/{SECRET}":
+            self.heard.append(asked.body)
+            return self.chat
+        if asked.path == "/silence":
+            self.release.wait(30)
+        if asked.path == "/fault":
+            return Answer(b"", 500)
+        if asked.path.startswith("/repositories/"):
+            return Answer({"pull_count": self.pulls})
+        if asked.path.startswith("/repos/"):
+            return Answer({"stargazers_count": self.stars})
+        return self.products or Answer(sample_page(int(asked.query.get("skip", 0))))
 
 
-def fetch(body: Any) -> list[dict[str, Any]]:
-    with api_server(lambda _: Answer(body)) as server:
-        return ProductsApi(url=f"{server.url}/products", timeout=5).fetch()
+@pytest.fixture
+def api() -> Api:
+    return Api()
 
 
-def test_by_default_one_request_and_the_first_thirty() -> None:
-    with api_server(paged) as server:
-        products = ProductsApi(url=f"{server.url}/products").fetch()
-    assert [product["id"] for product in products] == list(range(1, 31))
-    assert [asked.target for asked in server.asked] == ["/products"]
-    assert sum("brand" not in product for product in products) == 15
+@pytest.fixture
+def server(api: Api) -> Iterator[ApiServer]:
+    with api_server(api.answer) as running:
+        yield running
+        api.release.set()
 
 
-def test_all_pages_bring_each_product_once() -> None:
-    with api_server(paged) as server:
-        products = ProductsApi(url=f"{server.url}/products").fetch(all_pages=True)
-    assert [product["id"] for product in products] == list(range(1, TOTAL + 1))
-    assert len(server.asked) == 3
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
 
 
-def test_an_api_that_repeats_its_first_page_is_found_out() -> None:
-    with api_server(lambda _: Answer(sample_page())) as server, pytest.raises(BadAnswer, match="after 30 products"):
-        ProductsApi(url=server.url).fetch(all_pages=True)
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "home" / "products.duckdb"
 
 
-def test_pages_that_end_too_early_are_found_out() -> None:
-    def answer(asked: Asked) -> Answer:
-        skip = int(asked.query.get("skip", 0))
-        return Answer(sample_page() if skip == 0 else {"products": [], "total": TOTAL, "skip": skip})
+def pipeline(
+    url: str,
+    home: Path,
+    *selected: dg.AssetsDefinition,
+    config: dict[str, Any] | None = None,
+    instance: dg.DagsterInstance | None = None,
+) -> dg.ExecuteInProcessResult:
+    """One run of the selected products assets, all three when none is named."""
+    return dg.materialize(
+        [products_raw, products, products_by_brand],
+        selection=list(selected or (products_raw, products, products_by_brand)),
+        resources={
+            "products_api": ProductsApi(url=url, timeout=0.3),
+            "json_files": JsonFiles(folder=str(home / "products")),
+            "products_duckdb": DuckDBFile(database=str(home / "products.duckdb")),
+        },
+        run_config={"ops": {name: {"config": value} for name, value in (config or {}).items()}},
+        instance=instance,
+        raise_on_error=False,
+    )
 
-    with api_server(answer) as server, pytest.raises(BadAnswer, match="empty list"):
-        ProductsApi(url=server.url).fetch(all_pages=True)
+
+def table(database: Path) -> list[tuple[str, float]]:
+    with duckdb.connect(str(database), read_only=True) as connection:
+        return connection.execute("from products_by_brand").fetchall()
 
 
-def test_all_pages_need_a_total() -> None:
-    page = {key: value for key, value in sample_page().items() if key != "total"}
-    with api_server(lambda _: Answer(page)) as server, pytest.raises(BadAnswer, match="`total`"):
-        ProductsApi(url=server.url).fetch(all_pages=True)
+def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
+    (materialization,) = result.asset_materializations_for_node(asset)
+    return {name: value.value for name, value in materialization.metadata.items()}
+
+
+def preview(result: dg.ExecuteInProcessResult, asset: str) -> list[dict[str, Any]]:
+    """The rows that the web interface shows."""
+    table = metadata(result, asset)["preview"]
+    assert isinstance(table, dg.TableMetadataValue)
+    return [dict(record.data) for record in table.records]
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    """The words with which the one failed step ended."""
+    (event,) = result.get_failed_step_keys()
+    data = result.failure_data_for_node(event)
+    assert data
+    assert data.user_failure_data
+    return data.user_failure_data.description or ""
+
+
+def means(items: list[dict[str, Any]]) -> list[tuple[str, float]]:
+    """The expected table, computed here without DuckDB."""
+    prices: dict[str, list[float]] = defaultdict(list)
+    for item in items:
+        prices[item.get("brand", "N/A")].append(item["price"])
+    rows = [(brand, round(sum(values) / len(values), 2)) for brand, values in prices.items()]
+    return sorted(rows, key=lambda row: (-row[1], row[0]))
+
+
+def test_the_first_page_becomes_the_table_of_means_dearest_first(
+    server: ApiServer, tmp_path: Path, database: Path
+) -> None:
+    result = pipeline(server.url, database.parent)
+    assert result.success
+    expected = means(sample_page()["products"])
+    assert table(database) == expected
+    assert len(expected) == 7
+    shown = metadata(result, "products_by_brand")
+    assert shown["dagster/row_count"] == 7
+    assert [tuple(row.values()) for row in preview(result, "products_by_brand")] == expected
+    assert metadata(result, "products_raw")["dagster/row_count"] == 30
+    assert metadata(result, "products")["dagster/uri"] == (database.parent / "products" / "products.json").as_uri()
+
+
+def test_all_pages_when_asked(server: ApiServer, database: Path) -> None:
+    result = pipeline(server.url, database.parent, config={"products_raw": {"all_pages": True}})
+    assert metadata(result, "products_raw")["dagster/row_count"] == TOTAL
+    items = [item for skip in (0, 30, 60) for item in sample_page(skip)["products"]]
+    assert table(database) == means(items)
+
+
+def test_a_product_gets_not_available_for_what_it_lacks(server: ApiServer, api: Api, database: Path) -> None:
+    api.products = Answer({"products": [{"id": 1, "brand": "A", "price": 2}, {"id": 2, "brand": None}, {"id": 3}]})
+    result = pipeline(server.url, database.parent)
+    assert preview(result, "products") == [{"brand": "A", "price": 2}] + 2 * [{"brand": "N/A", "price": "N/A"}]
+    assert table(database) == [("A", 2.0), ("N/A", None)]
+
+
+def test_means_are_rounded_to_cents(server: ApiServer, api: Api, database: Path) -> None:
+    api.products = Answer({"products": [{"brand": "A", "price": price} for price in (1, 1, 2)]})
+    pipeline(server.url, database.parent)
+    assert table(database) == [("A", 1.33)]
+
+
+def test_other_columns_are_kept_when_asked(server: ApiServer, database: Path) -> None:
+    config = {"products": {"columns_to_keep": ["title", "price", "brand", "colour"]}}
+    result = pipeline(server.url, database.parent, config=config)
+    shown = metadata(result, "products")
+    assert [column.name for column in shown["dagster/column_schema"].columns] == config["products"]["columns_to_keep"]
+    assert preview(result, "products")[0] == {
+        "title": "Sample product 1",
+        "price": 0.99,
+        "brand": "Aldergrove",
+        "colour": "N/A",
+    }
+    assert table(database) == means(sample_page()["products"])
+
+
+def test_columns_that_the_mean_needs_are_named_when_they_are_missing(server: ApiServer, database: Path) -> None:
+    result = pipeline(server.url, database.parent, config={"products": {"columns_to_keep": ["title", "brand"]}})
+    assert result.get_failed_step_keys() == {"products_by_brand"}
+    assert "made without price" in failure(result)
+
+
+def test_no_column_at_all_is_refused_before_the_run(server: ApiServer, database: Path) -> None:
+    result = pipeline(server.url, database.parent, config={"products": {"columns_to_keep": []}})
+    assert not result.success
+    assert not (database.parent / "products" / "products.json").exists()
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("answer", "words"),
     [
-        ({"message": "maintenance"}, "no list `products`"),
-        ([1, 2], "no list `products`"),
-        ("products", "no list `products`"),
-        ({"products": {"1": {}}}, "no list `products`"),
-        ({"products": []}, "empty list"),
-        ({"products": [{"price": 1}, "pear"]}, "not an object, number 2"),
-        ({"products": [{"price": 1}, {"price": "9.99"}]}, "not a number: '9.99', product 2"),
-        ({"products": [{"price": True}]}, "not a number: True"),
-        ({"products": [{"price": [1]}]}, "not a number"),
-        (b'{"products": [{"price": 1e999}]}', "not a number: inf"),
+        (Answer(b"<html>Down for maintenance</html>"), "not JSON"),
+        (Answer({"message": "no"}), "no list `products`"),
+        (Answer({"products": [{"brand": "A", "price": "9.99"}]}), "a price that is not a number"),
+        (Answer(b"", 404), "answered 404"),
     ],
 )
-def test_an_answer_without_proper_products_is_refused(body: Any, words: str) -> None:
-    with pytest.raises(BadAnswer, match=words):
-        fetch(body)
+def test_a_bad_answer_is_told_and_keeps_the_last_good_table(
+    answer: Answer, words: str, server: ApiServer, api: Api, database: Path
+) -> None:
+    pipeline(server.url, database.parent)
+    before = table(database)
+    api.products = answer
+    result = pipeline(server.url, database.parent)
+    assert result.get_failed_step_keys() == {"products_raw"}
+    assert words in failure(result)
+    assert table(database) == before
+    # What was fetched last is good still: the table can be made again from it.
+    assert pipeline(server.url, database.parent, products, products_by_brand).success
+    assert table(database) == before
 
 
-def test_a_product_may_lack_its_price() -> None:
-    assert fetch({"products": [{"id": 1}, {"id": 2, "price": None}]}) == [{"id": 1}, {"id": 2, "price": None}]
+@pytest.mark.parametrize(("path", "words"), [("/silence", "no answer within 0.3 seconds"), ("/fault", "answered 500")])
+def test_a_transient_failure_is_retried_then_told_and_keeps_the_last_good_table(
+    path: str, words: str, server: ApiServer, database: Path
+) -> None:
+    pipeline(server.url, database.parent)
+    before = table(database)
+    result = pipeline(f"{server.url}{path}", database.parent)
+    assert words in failure(result)
+    assert [asked.path for asked in server.asked].count(path) == 3
+    assert table(database) == before
 
 
-def test_a_file_url_is_read(tmp_path: Path) -> None:
-    file = write_sample_products(tmp_path / "my products")
-    assert len(ProductsApi(url=file.as_uri()).fetch()) == 30
-    with pytest.raises(SourceUnavailable, match="cannot be read"):
-        ProductsApi(url=(tmp_path / "none.json").as_uri()).fetch()
+@pytest.mark.parametrize("asset", [products_raw, docker_image_pulls, github_stars])
+def test_whatever_asks_an_api_retries_with_backoff(asset: dg.AssetsDefinition) -> None:
+    policy = asset.op.retry_policy
+    assert policy
+    assert (policy.max_retries, policy.backoff) == (2, dg.Backoff.EXPONENTIAL)
 
 
-def test_the_address_comes_from_the_setting_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    api = ProductsApi()
-    with api_server(paged) as server:
-        monkeypatch.setenv("TAXI_PRODUCTS_URL", f"{server.url}/elsewhere")
-        assert len(api.fetch()) == 30
-    assert server.asked[0].path == "/elsewhere"
+def look(
+    url: str, instance: dg.DagsterInstance, config: dict[str, Any] | None = None, webhook: Webhook | None = None
+) -> dg.ExecuteInProcessResult:
+    """One run of the two statistics."""
+    return dg.materialize(
+        [docker_image_pulls, github_stars],
+        resources={
+            "docker_hub": DockerHub(url=url),
+            "github": GitHub(url=url),
+            "webhook": webhook or Webhook(url=f"{url}/{SECRET}"),
+        },
+        run_config={"ops": {name: {"config": value} for name, value in (config or {}).items()}},
+        instance=instance,
+        raise_on_error=False,
+    )
 
 
-def test_a_real_answer_is_taken(real_files: Path) -> None:
-    file = real_files.parent / "products" / "products.json"
-    if not file.exists():
-        pytest.skip(f"no real answer of the products API: {file} is not there")
-    products = fetch(file.read_bytes())
-    assert len(products) == 30
-    assert sum(product.get("brand") is None for product in products) == 15
+def test_the_counts_are_numbers_in_the_metadata(server: ApiServer, instance: dg.DagsterInstance) -> None:
+    result = look(server.url, instance)
+    assert metadata(result, "docker_image_pulls") == {"of": "dagster/dagster-k8s", "pull_count": 100}
+    assert metadata(result, "github_stars") == {"of": "dagster-io/dagster", "stars": 10}
+
+
+def test_the_chat_hears_of_a_count_that_moved_and_of_no_other(
+    server: ApiServer, api: Api, instance: dg.DagsterInstance
+) -> None:
+    look(server.url, instance)
+    look(server.url, instance)
+    assert api.heard == []
+    api.stars = 1012
+    result = look(server.url, instance)
+    assert api.heard == [b'{"text": "dagster-io/dagster: stars 10 -&gt; 1,012 (+1,002)"}']
+    assert metadata(result, "github_stars")["change"] == 1002
+    assert metadata(result, "docker_image_pulls")["change"] == 0
+
+
+def test_counts_of_different_repositories_are_not_compared(
+    server: ApiServer, api: Api, instance: dg.DagsterInstance
+) -> None:
+    other = {"github_stars": {"repository": "duckdb/duckdb"}}
+    look(server.url, instance)
+    api.stars = 99
+    result = look(server.url, instance, other)
+    assert metadata(result, "github_stars") == {"of": "duckdb/duckdb", "stars": 99}
+    assert api.heard == []
+    api.stars = 11
+    assert metadata(look(server.url, instance), "github_stars")["change"] == 1
+
+
+@pytest.mark.parametrize("chat", [Answer(b"", 500), None])
+def test_a_chat_that_is_down_harms_nothing_and_stays_secret(
+    chat: Answer | None, server: ApiServer, api: Api, instance: dg.DagsterInstance
+) -> None:
+    webhook = Webhook(url=f"http://127.0.0.1:9/{SECRET}") if chat is None else None
+    api.chat = chat or api.chat
+    look(server.url, instance, webhook=webhook)
+    api.stars = 11
+    result = look(server.url, instance, webhook=webhook)
+    assert result.success
+    said = "\n".join(str(entry) for entry in instance.all_logs(result.run_id))
+    assert "did not take a message" in said
+    assert SECRET not in said
+
+
+def test_one_api_that_fails_does_not_keep_the_other_from_its_number(
+    server: ApiServer, instance: dg.DagsterInstance
+) -> None:
+    result = look(server.url, instance, {"github_stars": {"repository": "not a name"}})
+    assert result.get_failed_step_keys() == {"github_stars"}
+    assert metadata(result, "docker_image_pulls")["pull_count"] == 100
+
+
+@pytest.mark.parametrize(
+    "asset", [products_raw, products, products_by_brand, docker_image_pulls, github_stars], ids=lambda asset: asset.key
+)
+def test_the_web_interface_is_told_what_each_asset_is(asset: dg.AssetsDefinition) -> None:
+    (spec,) = asset.specs
+    assert spec.description
+    assert spec.group_name == "getting_started"
+    assert spec.owners == ["team:taxi-platform"]
+    assert spec.kinds
+    assert spec.code_version
+    assert spec.metadata.keys() & {"dagster/uri", "dagster/table_name"}
+    assert "dagster/column_schema" in spec.metadata
