@@ -45,7 +45,7 @@ def flow(url: str, work: Work) -> None:
     with unpacked.open("wb") as file:
         subprocess.run(["gunzip", "--stdout", work.gz], stdout=file, check=True)
     row_id = sql.SQL(" || ").join(
-        sql.SQL("coalesce(cast({} as text), '')").format(name_of(column)) for column in colour.row_id_columns
+        sql.SQL("coalesce(cast({} as text), '')").format(name_of(column)) for column in colour.row_id
     )
     names = [name_of(column) for column in table_columns(colour)]
     with psycopg.connect(url, autocommit=True) as connection:
@@ -67,7 +67,7 @@ def flow(url: str, work: Work) -> None:
 def pandas(url: str, work: Work) -> None:
     """The script that learners write first: read_csv in chunks of 100,000 and to_sql."""
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg2://"))
-    times = [column.name for column in work.month.colour.row_id_columns[1:3]]
+    times = [column.name for column in (work.month.colour.pickup, work.month.colour.dropoff)]
     for chunk in pd.read_csv(work.gz, chunksize=100_000, parse_dates=times, low_memory=False):
         chunk.to_sql("pandas_tripdata", engine, if_exists="append", index=False)
     engine.dispose()
@@ -78,7 +78,7 @@ def dlt(url: str, work: Work) -> None:
     os.environ |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR"}
     dlt = import_module("dlt")
     colour = work.month.colour
-    times = [column.name for column in colour.row_id_columns[1:3]]
+    times = [column.name for column in (colour.pickup, colour.dropoff)]
     # A chunk's own types would differ from the next one's where one has empty fields.
     types: dict[Hashable, Any] = {
         column.name: "float64" for column in colour.columns if column.kind in (Kind.INTEGER, Kind.NUMBER)
@@ -89,7 +89,7 @@ def dlt(url: str, work: Work) -> None:
     @dlt.resource(
         name="dlt_tripdata",
         write_disposition="merge",
-        primary_key=[column.name for column in colour.row_id_columns[1:]],
+        primary_key=[column.name for column in colour.row_id[1:]],
     )
     def trips() -> Iterator[pd.DataFrame]:
         yield from pd.read_csv(work.gz, chunksize=100_000, parse_dates=times, dtype=types)

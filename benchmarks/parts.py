@@ -54,7 +54,7 @@ class Cost:
 def ways(month: TripMonth) -> dict[str, Way]:
     """By name; the first is what the platform does."""
     taken = row_id_expression(month).as_string(None)
-    names = [column.postgres_name for column in month.colour.row_id_columns]
+    names = [column.folded_name for column in month.colour.row_id]
     pickup, dropoff = names[1:3]
     texts = [f"coalesce({name}::text, '')" for name in names if name not in (pickup, dropoff)]
     # Only a function may say of a time's text that it never changes.
@@ -89,7 +89,7 @@ def copy(url: str, work: Work, way: Way) -> Cost:
                 _plain(way.kind), _plain(row_id), sql.Literal(work.month.filename), columns
             )
         )
-        assert FILENAME.postgres_name == "filename"
+        assert FILENAME.folded_name == "filename"
         if way.has_strays_index:
             connection.execute(
                 sql.SQL("create index on copied ({}, unique_row_id) where {}").format(
@@ -138,9 +138,9 @@ def _plain(text: str) -> sql.SQL:
 
 
 def _row_id_function(work: Work) -> sql.Composed:
-    columns = work.month.colour.row_id_columns
+    columns = work.month.colour.row_id
     parameters = sql.SQL(", ").join(definition(column) for column in columns)
-    texts = " || ".join(f"coalesce({column.postgres_name}::text, '')" for column in columns)
+    texts = " || ".join(f"coalesce({column.folded_name}::text, '')" for column in columns)
     return sql.SQL(
         "create function bench_row_id({}) returns text language plpgsql immutable as $$ begin return md5({}); end $$"
     ).format(parameters, _plain(texts))

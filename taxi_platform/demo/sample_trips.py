@@ -192,7 +192,7 @@ def _lines(month: TripMonth, trips: Numbers) -> Iterator[str]:
     for name in _BLOCKS[month.colour.name].empty:
         text[name] = np.where(in_block, "", text[name])
     # Pickup and dropoff are the columns whose names differ between the colours.
-    renamed = {column.name: column.name.split("_", 1)[-1] for column in month.colour.row_id_columns[1:3]}
+    renamed = {column.name: column.name.split("_", 1)[-1] for column in (month.colour.pickup, month.colour.dropoff)}
     columns = [text[renamed.get(column.name, column.name)].tolist() for column in month.colour.columns]
     return map(",".join, zip(*columns, strict=True))
 

@@ -1,85 +1,83 @@
-"""The registry: which columns a colour's trips have, and what they mean.
+"""The column registry: the columns of each taxi colour's trips, their meaning, and the roles that some of them have.
 
-Everything else about columns is derived from here: the check of a file, the Postgres DDL and COPY list, the row id,
-the BigQuery schema, the column schema in the web interface. A further colour is one more entry in `COLOURS`.
-
-Not here: how rows are stored or moved. Descriptions follow TLC's data dictionaries for yellow and green trip records.
+Validation, table definitions, row ids, schemas in the web interface and the sample data all derive from here, so a
+column or a colour is added in this file alone. How a kind is stored belongs to each destination. Descriptions follow
+TLC's data dictionaries for yellow and green trip records.
 """
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import LiteralString
 
 
 class Kind(Enum):
-    """What a column holds, with its type in each destination and the form of its text in a file."""
+    """What a column holds, with the regular expression of its text form in a published file; an empty text is a null."""
 
-    TEXT = ("text", "STRING", r'[^,"\r\n\0]*')
-    TIME = ("timestamp", "TIMESTAMP", r"(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)?")
-    INTEGER = ("integer", "INTEGER", r"(?:-?\d+)?")
-    CODE = ("integer", "STRING", r"(?:-?\d+)?")
-    """A small number that names something: an integer in Postgres, text in BigQuery."""
-    NUMBER = ("double precision", "NUMERIC", r"(?:-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)?")
-    """A distance in miles or money in US dollars."""
+    TEXT = ("text", r'[^,"\r\n\0]*')
+    TIME = ("time", r"(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)?")
+    """New York's local time, without a time zone."""
+    INTEGER = ("integer", r"(?:-?\d+)?")
+    CODE = ("code", r"(?:-?\d+)?")
+    """An integer that names something, such as a trip type."""
+    NUMBER = ("number", r"(?:-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)?")
+    """A distance in miles or an amount in US dollars."""
 
-    def __init__(self, postgres: LiteralString, bigquery: LiteralString, pattern: str) -> None:
-        self.postgres: LiteralString = postgres
-        self.bigquery: LiteralString = bigquery
+    def __init__(self, label: str, pattern: str) -> None:
+        self.label = label
         self.pattern = pattern
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a published file.
-
-    `row_id` is the column's place in the text that the unique_row_id is the MD5 of, None when it has none:
-    Postgres hashes places 1 to 7, BigQuery 1 to 5.
-    """
+    """One column of the published files."""
 
     name: str
     kind: Kind
     description: str
-    row_id: int | None = None
+    since: str | None = None
+    """First month, `YYYY-MM`, whose published file has the column; None for a column that every file has."""
 
     @property
-    def postgres_name(self) -> str:
-        """The name as Postgres folds it: the DDL does not quote names."""
+    def optional(self) -> bool:
+        """Whether a file may lack the column; its rows then have a null there."""
+        return self.since is not None
+
+    @property
+    def folded_name(self) -> str:
+        """The name in lower case, as databases fold it that do not quote names."""
         return self.name.lower()
 
 
 @dataclass(frozen=True)
 class Colour:
-    """A taxi colour: its name and the columns of its files, in the file's order."""
+    """A taxi colour: its columns and the roles that some of them have."""
 
     name: str
     columns: tuple[Column, ...]
+    """The columns that every file has, in the file's order, then the optional ones."""
+    pickup: Column
+    """Start of the trip. Rows with equal row ids have equal pickups, where they have one."""
+    dropoff: Column
+    """End of the trip."""
+    row_id: tuple[Column, ...]
+    """The columns that identify a trip, in the order in which a row id concatenates their texts."""
+    short_row_id: tuple[Column, ...]
+    """The columns of a row id that tells trips apart without their amounts."""
 
     @property
-    def row_id_columns(self) -> tuple[Column, ...]:
-        """The seven columns of the row id, in its order."""
-        chosen = [column for column in self.columns if column.row_id is not None]
-        return tuple(sorted(chosen, key=lambda column: column.row_id or 0))
-
-    @property
-    def pickup(self) -> Column:
-        """The pickup time: rows with equal row ids have equal pickups, where they have one."""
-        return self.row_id_columns[1]
-
-    @property
-    def dropoff(self) -> Column:
-        """The dropoff time."""
-        return self.row_id_columns[2]
+    def required_columns(self) -> tuple[Column, ...]:
+        """The columns that every file has, in the file's order."""
+        return tuple(column for column in self.columns if not column.optional)
 
     @property
     def table(self) -> str:
-        """The merged table's name in Postgres and BigQuery."""
+        """Name of the table of all months in every destination."""
         return f"{self.name}_tripdata"
 
 
 UNIQUE_ROW_ID = Column(
     "unique_row_id",
     Kind.TEXT,
-    "MD5 of the columns that identify a trip, put together as text with an empty string for a null.",
+    "MD5 of the columns that identify a trip, concatenated as text with an empty string for a null.",
 )
 FILENAME = Column("filename", Kind.TEXT, "Uncompressed name of the published file that the row comes from.")
 
@@ -87,10 +85,9 @@ _VENDOR = Column(
     "VendorID",
     Kind.TEXT,
     "Provider of the record: 1 Creative Mobile Technologies, 2 VeriFone; empty for trips without a meter record.",
-    row_id=1,
 )
 _PASSENGERS = Column("passenger_count", Kind.INTEGER, "Number of passengers, as entered by the driver.")
-_DISTANCE = Column("trip_distance", Kind.NUMBER, "Distance of the trip in miles, from the taximeter.", row_id=7)
+_DISTANCE = Column("trip_distance", Kind.NUMBER, "Distance of the trip in miles, from the taximeter.")
 _RATE_CODE = Column(
     "RatecodeID",
     Kind.TEXT,
@@ -99,10 +96,10 @@ _RATE_CODE = Column(
 _STORED = Column(
     "store_and_fwd_flag",
     Kind.TEXT,
-    "Y when the record was held in the vehicle's memory before it was sent, for want of a connection; else N.",
+    "Y if the record was stored in the vehicle before it was sent, because there was no connection; else N.",
 )
-_PICKUP_ZONE = Column("PULocationID", Kind.TEXT, "TLC taxi zone in which the meter was engaged.", row_id=4)
-_DROPOFF_ZONE = Column("DOLocationID", Kind.TEXT, "TLC taxi zone in which the meter was disengaged.", row_id=5)
+_PICKUP_ZONE = Column("PULocationID", Kind.TEXT, "TLC taxi zone in which the meter was engaged.")
+_DROPOFF_ZONE = Column("DOLocationID", Kind.TEXT, "TLC taxi zone in which the meter was disengaged.")
 _PAYMENT = Column(
     "payment_type",
     Kind.INTEGER,
@@ -112,7 +109,6 @@ _FARE = Column(
     "fare_amount",
     Kind.NUMBER,
     "Fare by time and distance from the meter, in US dollars; negative for a refund.",
-    row_id=6,
 )
 _EXTRA = Column("extra", Kind.NUMBER, "Extras and surcharges such as rush hour and overnight, in US dollars.")
 _MTA_TAX = Column("mta_tax", Kind.NUMBER, "MTA tax triggered by the metered rate in use, in US dollars.")
@@ -127,74 +123,62 @@ _CONGESTION = Column(
 )
 
 
-def _times(prefix: str) -> tuple[Column, Column]:
-    """The pickup and dropoff columns; New York's local time, without a time zone."""
-    return (
-        Column(
-            f"{prefix}_pickup_datetime",
-            Kind.TIME,
-            "When the meter was engaged, New York local time.",
-            row_id=2,
-        ),
-        Column(
-            f"{prefix}_dropoff_datetime",
-            Kind.TIME,
-            "When the meter was disengaged, New York local time.",
-            row_id=3,
-        ),
+def _colour(name: str, prefix: str, *others: Column) -> Colour:
+    """Return a colour whose files begin with the vendor and the two times, whose names have a prefix of its own."""
+    pickup = Column(f"{prefix}_pickup_datetime", Kind.TIME, "When the meter was engaged, New York local time.")
+    dropoff = Column(f"{prefix}_dropoff_datetime", Kind.TIME, "When the meter was disengaged, New York local time.")
+    short_row_id = (_VENDOR, pickup, dropoff, _PICKUP_ZONE, _DROPOFF_ZONE)
+    return Colour(
+        name,
+        columns=(_VENDOR, pickup, dropoff, *others),
+        pickup=pickup,
+        dropoff=dropoff,
+        row_id=(*short_row_id, _FARE, _DISTANCE),
+        short_row_id=short_row_id,
     )
 
 
-YELLOW = Colour(
+YELLOW = _colour(
     "yellow",
-    (
-        _VENDOR,
-        *_times("tpep"),
-        _PASSENGERS,
-        _DISTANCE,
-        _RATE_CODE,
-        _STORED,
-        _PICKUP_ZONE,
-        _DROPOFF_ZONE,
-        _PAYMENT,
-        _FARE,
-        _EXTRA,
-        _MTA_TAX,
-        _TIP,
-        _TOLLS,
-        _IMPROVEMENT,
-        _TOTAL,
-        _CONGESTION,
-    ),
+    "tpep",
+    _PASSENGERS,
+    _DISTANCE,
+    _RATE_CODE,
+    _STORED,
+    _PICKUP_ZONE,
+    _DROPOFF_ZONE,
+    _PAYMENT,
+    _FARE,
+    _EXTRA,
+    _MTA_TAX,
+    _TIP,
+    _TOLLS,
+    _IMPROVEMENT,
+    _TOTAL,
+    _CONGESTION,
 )
 
-GREEN = Colour(
+GREEN = _colour(
     "green",
-    (
-        _VENDOR,
-        *_times("lpep"),
-        _STORED,
-        _RATE_CODE,
-        _PICKUP_ZONE,
-        _DROPOFF_ZONE,
-        _PASSENGERS,
-        _DISTANCE,
-        _FARE,
-        _EXTRA,
-        _MTA_TAX,
-        _TIP,
-        _TOLLS,
-        Column(
-            "ehail_fee",
-            Kind.NUMBER,
-            "Fee for a trip hailed electronically, in US dollars; empty in all files so far.",
-        ),
-        _IMPROVEMENT,
-        _TOTAL,
-        _PAYMENT,
-        Column("trip_type", Kind.CODE, "How the trip began: 1 street hail, 2 dispatch."),
-        _CONGESTION,
-    ),
+    "lpep",
+    _STORED,
+    _RATE_CODE,
+    _PICKUP_ZONE,
+    _DROPOFF_ZONE,
+    _PASSENGERS,
+    _DISTANCE,
+    _FARE,
+    _EXTRA,
+    _MTA_TAX,
+    _TIP,
+    _TOLLS,
+    Column("ehail_fee", Kind.NUMBER, "Fee for a trip hailed electronically, in US dollars; empty in all files so far."),
+    _IMPROVEMENT,
+    _TOTAL,
+    _PAYMENT,
+    Column("trip_type", Kind.CODE, "How the trip began: 1 street hail, 2 dispatch."),
+    _CONGESTION,
 )
 
 COLOURS: dict[str, Colour] = {colour.name: colour for colour in (YELLOW, GREEN)}
+"""All colours by name, in the order in which tables and choices list them."""

@@ -24,7 +24,7 @@ def read(path: Path) -> list[Row]:
 
 
 def row_id(colour: Colour, row: Row) -> tuple[str, ...]:
-    return tuple(row[column.name] for column in colour.row_id_columns)
+    return tuple(row[column.name] for column in colour.row_id)
 
 
 def without_sign_of_fare(row: tuple[str, ...]) -> tuple[str, ...]:
@@ -87,7 +87,7 @@ def test_distances_and_money_look_as_published(colour: Colour, tmp_path: Path) -
 
 @each_colour
 def test_trips_end_after_they_begin_within_hours(colour: Colour, tmp_path: Path) -> None:
-    pickup, dropoff = (column.name for column in colour.row_id_columns[1:3])
+    pickup, dropoff = (column.name for column in (colour.pickup, colour.dropoff))
     for row in read(write_sample(tmp_path, TripMonth(colour, "2020-04"))):
         begun, ended = (datetime.fromisoformat(row[name]) for name in (pickup, dropoff))
         assert timedelta(0) < ended - begun < timedelta(hours=12), row

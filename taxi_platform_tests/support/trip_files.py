@@ -36,7 +36,7 @@ def trip(month: TripMonth, pickup: str | None = None, /, **fields: str) -> dict[
     at = at if len(at) in (0, 19) else f"{month.month}-{at}"
     row = {column.name: _DEFAULTS.get(column.name, "") for column in month.colour.columns}
     row[month.colour.pickup.name] = at
-    row[month.colour.row_id_columns[2].name] = at
+    row[month.colour.dropoff.name] = at
     unknown = fields.keys() - row.keys()
     assert not unknown, unknown
     return row | fields

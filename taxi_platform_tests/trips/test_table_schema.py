@@ -1,3 +1,4 @@
+from taxi_platform.destinations.postgres.tables import TYPES
 from taxi_platform.trips.columns import GREEN, YELLOW
 from taxi_platform.trips.table_schema import schema_of, union_columns
 
@@ -18,7 +19,7 @@ def test_only_a_column_of_one_colour_names_it():
 
 
 def test_a_schema_has_names_types_and_descriptions_in_order():
-    schema = schema_of(GREEN.columns, lambda column: column.kind.postgres)
+    schema = schema_of(GREEN.columns, lambda column: TYPES[column.kind])
 
     assert [column.name for column in schema.columns] == [column.name for column in GREEN.columns]
     assert schema.columns[1].type == "timestamp"

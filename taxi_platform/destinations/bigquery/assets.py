@@ -18,7 +18,7 @@ _RETRIES = retries(10)
 
 # Both colours' columns; a run's own schema, with only its colour's, is in that run's metadata. The bucket and the
 # dataset show the columns of what they hold.
-_FILE_SCHEMA = schema_of(union_columns(), lambda column: column.kind.bigquery)
+_FILE_SCHEMA = schema_of(union_columns(), type_of)
 _TABLE_SCHEMA = schema_of([UNIQUE_ROW_ID, FILENAME, *union_columns()], type_of)
 
 

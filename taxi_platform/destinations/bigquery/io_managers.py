@@ -63,7 +63,7 @@ class ExternalTables(dg.ConfigurableIOManager):
         context.add_output_metadata(
             {
                 "dagster/table_name": str(name),
-                "dagster/column_schema": schema_of(columns, lambda column: column.kind.bigquery),
+                "dagster/column_schema": schema_of(columns, type_of),
                 "dagster/uri": obj.uri,
                 "generation": str(obj.generation),
                 "sha256": obj.sha256,

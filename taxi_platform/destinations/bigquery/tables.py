@@ -21,8 +21,13 @@ from taxi_platform.trips.partitions import TripMonth
 Sql = NewType("Sql", str)
 """Text that may stand in a statement: made only by the functions here."""
 
-ROW_ID_PLACES = 5
-"""The row id is made of the first five of the registry's row id columns."""
+_TYPES = {
+    Kind.TEXT: "STRING",
+    Kind.TIME: "TIMESTAMP",
+    Kind.INTEGER: "INTEGER",
+    Kind.CODE: "STRING",
+    Kind.NUMBER: "NUMERIC",
+}
 
 _PROJECT = re.compile(r"[a-z][a-z0-9.:-]{0,61}[a-z0-9]")
 _DATASET = re.compile(r"[A-Za-z0-9_]{1,1024}")
@@ -93,12 +98,12 @@ def table_columns(colour: Colour) -> tuple[Column, ...]:
 
 def row_id_columns(colour: Colour) -> tuple[Column, ...]:
     """The columns that BigQuery's row id is made of."""
-    return colour.row_id_columns[:ROW_ID_PLACES]
+    return colour.short_row_id
 
 
 def type_of(column: Column) -> str:
     """A column's type in the monthly and the merged table."""
-    return "BYTES" if column.name == UNIQUE_ROW_ID.name else column.kind.bigquery
+    return "BYTES" if column.name == UNIQUE_ROW_ID.name else _TYPES[column.kind]
 
 
 def schema_fields(colour: Colour) -> list[bigquery.SchemaField]:
@@ -115,7 +120,7 @@ def external_fields(header: Iterable[str], columns: Iterable[Column | None]) -> 
     Columns that the registry does not know are text, and are left out of the tables made from it.
     """
     return [
-        bigquery.SchemaField(column.name, column.kind.bigquery, description=column.description)
+        bigquery.SchemaField(column.name, type_of(column), description=column.description)
         if column
         else bigquery.SchemaField(
             f"unknown_{place}", "STRING", description=f"Not known to the registry; {name!r} in the file."

@@ -18,6 +18,7 @@ from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.destinations.postgres.staging import stage, staged
 from taxi_platform.destinations.postgres.tables import (
     SCHEMA,
+    TYPES,
     attached,
     parent_name,
     partition_table,
@@ -131,7 +132,7 @@ def preview(postgres: Postgres, colour: Colour, table: sql.Identifier) -> dg.Tab
             rows = connection.execute(sql.SQL("select * from {} limit {}").format(table, PREVIEW_ROWS)).fetchall()
         except psycopg.errors.UndefinedTable:
             rows = []
-    names = [column.postgres_name for column in table_columns(colour)]
+    names = [column.folded_name for column in table_columns(colour)]
     records = [
         dg.TableRecord({name: "" if value is None else str(value) for name, value in zip(names, row, strict=True)})
         for row in rows
@@ -141,8 +142,8 @@ def preview(postgres: Postgres, colour: Colour, table: sql.Identifier) -> dg.Tab
 
 def postgres_schema(columns: Iterable[Column]) -> dg.TableSchema:
     """The columns with their names and types in Postgres and their descriptions."""
-    folded = [replace(column, name=column.postgres_name) for column in columns]
-    return schema_of(folded, lambda column: column.kind.postgres)
+    folded = [replace(column, name=column.folded_name) for column in columns]
+    return schema_of(folded, lambda column: TYPES[column.kind])
 
 
 def _identity(sha256: str, seconds: float) -> dict[str, dg.MetadataValue]:
@@ -152,8 +153,8 @@ def _identity(sha256: str, seconds: float) -> dict[str, dg.MetadataValue]:
 def _columns(colour: Colour) -> dict[str, dg.MetadataValue]:
     """The colour's own columns, each with where it comes from in the published file."""
     source = dg.AssetKey("raw_csv")
-    deps = {column.postgres_name: [dg.TableColumnDep(source, column.name)] for column in colour.columns}
-    deps[UNIQUE_ROW_ID.name] = [dg.TableColumnDep(source, column.name) for column in colour.row_id_columns]
+    deps = {column.folded_name: [dg.TableColumnDep(source, column.name)] for column in colour.columns}
+    deps[UNIQUE_ROW_ID.name] = [dg.TableColumnDep(source, column.name) for column in colour.row_id]
     deps[FILENAME.name] = []
     return {
         "dagster/column_schema": dg.MetadataValue.table_schema(postgres_schema(table_columns(colour))),

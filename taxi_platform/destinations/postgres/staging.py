@@ -141,7 +141,7 @@ def _copied_columns(file: RawFile) -> dict[str, str]:
 
     A column that the registry does not know gets a name that cannot meet another; it is dropped after the copy.
     """
-    known = {column.postgres_name for column in file.month.colour.columns}
+    known = {column.folded_name for column in file.month.colour.columns}
     names = [
         (name.lower() if name.lower() in known else f"extra_{place}", name) for place, name in enumerate(file.header)
     ]

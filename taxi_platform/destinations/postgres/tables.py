@@ -6,6 +6,7 @@ live in a schema of their own, so that a list of the tables in `public` stays sh
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -18,6 +19,13 @@ from taxi_platform.trips.columns import FILENAME, UNIQUE_ROW_ID, Colour, Column,
 from taxi_platform.trips.partitions import TripMonth
 
 SCHEMA = "trip_months"
+TYPES: dict[Kind, LiteralString] = {
+    Kind.TEXT: "text",
+    Kind.TIME: "timestamp",
+    Kind.INTEGER: "integer",
+    Kind.CODE: "integer",
+    Kind.NUMBER: "double precision",
+}
 TIME_TEXT = sql.Identifier(SCHEMA, "time_text")
 
 
@@ -54,17 +62,17 @@ def table_columns(colour: Colour) -> list[Column]:
 
 
 def name_of(column: Column) -> sql.Identifier:
-    return sql.Identifier(column.postgres_name)
+    return sql.Identifier(column.folded_name)
 
 
 def definition(column: Column) -> sql.Composed:
-    return sql.SQL("{} {}").format(name_of(column), sql.SQL(column.kind.postgres))
+    return sql.SQL("{} {}").format(name_of(column), sql.SQL(TYPES[column.kind]))
 
 
 def row_id_expression(month: TripMonth) -> sql.Composed:
     """The MD5 that makes a unique_row_id, in a form that a generated column may have."""
     parts = []
-    for column in month.colour.row_id_columns:
+    for column in month.colour.row_id:
         match column.kind:
             case Kind.TEXT:
                 text = sql.SQL("{}").format(name_of(column))
@@ -172,7 +180,7 @@ def _stands(connection: psycopg.Connection, colour: Colour) -> bool:
         "where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum",
         [parent_name(colour)],
     ).fetchall()
-    if kind == "r" and {name for name, _ in columns} >= {column.postgres_name for column in table_columns(colour)}:
+    if kind == "r" and {name for name, _ in columns} >= {column.folded_name for column in table_columns(colour)}:
         raise _left_by_the_flow(connection, colour)
     if kind != "p":
         raise ForeignTable(
@@ -180,7 +188,7 @@ def _stands(connection: psycopg.Connection, colour: Colour) -> bool:
             "Nothing was changed.",
             "A rerun does not help. Rename it, and the next run makes the table.",
         )
-    ours = [(column.postgres_name, _full_name(column.kind.postgres)) for column in table_columns(colour)]
+    ours = [(column.folded_name, _full_name(TYPES[column.kind])) for column in table_columns(colour)]
     if key != "LIST (filename)" or columns != ours:
         raise ForeignTable(
             f"{parent_name(colour)} is a partitioned table with another key or other columns than ours.",

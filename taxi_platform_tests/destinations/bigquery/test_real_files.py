@@ -49,7 +49,7 @@ def _real(path: Path, month: TripMonth) -> RawFile:
 def ids_of(file: RawFile) -> Counter[bytes]:
     """The row ids that the contract's formula gives, computed from the file alone."""
     lines = gzip.decompress(file.path.read_bytes()).split(b"\r\n")[1:-1]
-    five = [file.header.index(column.name) for column in file.month.colour.row_id_columns[:5]]
+    five = [file.header.index(column.name) for column in file.month.colour.short_row_id]
     return Counter(map(partial(_id_of, five), lines))
 
 

@@ -133,7 +133,7 @@ def test_columns_are_described_and_lead_back_to_the_file(
         deps = {name: [dep.column_name for dep in deps] for name, deps in lineage.deps_by_column.items()}
         assert deps["vendorid"] == ["VendorID"]
         assert deps["filename"] == []
-        assert set(deps["unique_row_id"]) == {column.name for column in month.colour.row_id_columns}
+        assert set(deps["unique_row_id"]) == {column.name for column in month.colour.row_id}
 
 
 def test_checks_count_in_the_table_and_warn_of_strays(platform: Platform, mirror: HttpMirror) -> None:
@@ -302,7 +302,7 @@ def test_real_files_arrive_whole_with_ids_that_postgres_computes(
         assert dict(platform.query(f"select filename, count(*) from {colour.table} group by 1")) == {
             month.filename: rows_of_real_file(month) for month in of_colour
         }
-        text = ", ".join(column.postgres_name for column in colour.row_id_columns)
+        text = ", ".join(column.folded_name for column in colour.row_id)
         wrong = f"select count(*) from {colour.table} where unique_row_id is distinct from md5(concat({text}))"
         assert platform.query(wrong) == [(0,)]
 

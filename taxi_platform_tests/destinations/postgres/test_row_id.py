@@ -37,7 +37,7 @@ def test_the_row_id_equals_the_formula_wherever_a_time_lies(
     query: Callable[..., list[tuple]],
     month: TripMonth,
 ) -> None:
-    pickup, dropoff = (column.name for column in month.colour.row_id_columns[1:3])
+    pickup, dropoff = (column.name for column in (month.colour.pickup, month.colour.dropoff))
     rows = [trip(month) | {pickup: at, dropoff: then} for at in TIMES[month] for then in TIMES[month]]
     load(write(month, rows))
     ids = query(FORMULA)
