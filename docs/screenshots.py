@@ -9,7 +9,7 @@ from pathlib import Path
 from taxi_platform_tests.support.browser import POSTGRES_LEG, browser, find_programs
 
 IMAGES = Path(__file__).parent / "images"
-ALL_TRIPS = 'group:"source" or group:"postgres" or group:"gcp"'
+ALL_TRIPS = 'group:"source" or group:"postgres" or group:"bigquery"'
 
 
 def main(url: str) -> None:

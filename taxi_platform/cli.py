@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from psycopg.conninfo import conninfo_to_dict
@@ -17,7 +18,9 @@ from taxi_platform.automation.backfill.progress import show
 from taxi_platform.automation.backfill.runner import months_between
 from taxi_platform.demo import gcp as gcp_demo
 from taxi_platform.demo.postgres import load_samples, loaded_months, run_examples
+from taxi_platform.destinations.base import Destination
 from taxi_platform.destinations.postgres.resource import checked_url
+from taxi_platform.destinations.registry import DESTINATIONS
 from taxi_platform.errors import TaxiError
 from taxi_platform.local.instance import claim, demo_home, embedded_server, is_claimed, prepare
 from taxi_platform.local.server_account import wheel_programs
@@ -45,6 +48,19 @@ With real trips, kept apart from these:
 """
 
 
+class _DestinationChoice(click.Choice):
+    """A destination by its name or, not shown, by an earlier name."""
+
+    def __init__(self) -> None:
+        super().__init__([destination.name for destination in DESTINATIONS])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Destination:
+        for destination in DESTINATIONS:
+            if value in (destination.name, *destination.aliases):
+                return destination
+        return self.fail(self.get_invalid_choice_message(value, ctx), param, ctx)
+
+
 class _Group(click.Group):
     """Shows errors that the platform raises on purpose as text, not as a traceback."""
 
@@ -68,13 +84,13 @@ def demo() -> None:
     click.echo(f"Everything is kept in {_shown(home)}.\n")
     for month in load_samples(home):
         click.echo(f"  loaded {month.colour.name} {month.month}", err=True)
-    click.echo(f"\n{'table':<24}{'month':<10}{'rows in file':>14}{'in table':>12}{'kept by another file':>23}")
+    click.echo(f"\n{'table':<24}{'month':<10}{'rows in file':>14}{'in table':>12}{'duplicates skipped':>23}")
     for found in loaded_months(embedded_server(home).url()):
         click.echo(
             f"{f'public.{found.month.colour.table}':<24}{found.month.month:<10}"
-            f"{found.rows_in_file:>14,}{found.rows_in_table:>12,}{found.rows_kept_elsewhere:>23,}"
+            f"{found.rows_in_file:>14,}{found.rows_in_table:>12,}{found.rows_skipped:>23,}"
         )
-    click.echo("\nA row that stands in two files is kept by the one that was loaded first.")
+    click.echo("\nA row that appears in two files is loaded once, from the file that was loaded first.")
     click.echo("\nThe first examples: hello_world, and the mean price of sample products by brand, in DuckDB.\n")
     for brand, price in run_examples(home):
         click.echo(f"  {brand:<22}{price:>10,.2f}")
@@ -90,13 +106,11 @@ def demo_gcp() -> None:
     with gcp_demo.emulated_cloud(home):
         for month in gcp_demo.load_samples(home):
             click.echo(f"  loaded {month.colour.name} {month.month}", err=True)
-        click.echo(
-            f"\n{'merged table':<26}{'month':<10}{'rows in file':>14}{'in table':>12}{'kept by another file':>23}"
-        )
+        click.echo(f"\n{'merged table':<26}{'month':<10}{'rows in file':>14}{'in table':>12}{'duplicates skipped':>23}")
         for found in gcp_demo.loaded_months():
             click.echo(
                 f"{f'{gcp_demo.DATASET}.{found.month.colour.table}':<26}{found.month.month:<10}"
-                f"{found.rows_in_file:>14,}{found.rows_in_table:>12,}{found.rows_kept_elsewhere:>23,}"
+                f"{found.rows_in_file:>14,}{found.rows_in_table:>12,}{found.rows_skipped:>23,}"
             )
         click.echo(f"\n{'table in the dataset':<40}{'kind':<12}{'rows':>10}")
         for table in gcp_demo.tables():
@@ -108,9 +122,9 @@ def demo_gcp() -> None:
 @click.option("--colour", type=click.Choice(list(COLOURS)), required=True)
 @click.option("--from", "first", metavar="YYYY-MM", required=True, help="The first month.")
 @click.option("--to", "last", metavar="YYYY-MM", required=True, help="The last month, included.")
-@click.option("--destination", type=click.Choice(["postgres", "gcp"]), default="postgres", show_default=True)
+@click.option("--destination", type=_DestinationChoice(), default=DESTINATIONS[0].name, show_default=True)
 @click.option("--again", is_flag=True, help="Load months again that are loaded; an unchanged file changes nothing.")
-def backfill(colour: str, first: str, last: str, destination: str, again: bool) -> None:
+def backfill(colour: str, first: str, last: str, destination: Destination, again: bool) -> None:
     """Load the months of a colour, several side by side; it needs nothing else to run.
 
     Ends with 0 when all these months are loaded, with 1 when some are not, with 130 after Ctrl-C.

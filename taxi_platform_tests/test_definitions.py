@@ -39,12 +39,12 @@ def test_every_column_of_every_asset_is_described(spec: dg.AssetSpec) -> None:
 
 def test_assets_have_the_names_groups_and_partitions_of_the_contract() -> None:
     trips = {"raw_csv": "source", "postgres_staging": "postgres", "postgres_tripdata": "postgres"}
-    trips |= dict.fromkeys(("gcs_csv", "bigquery_external", "bigquery_monthly", "bigquery_tripdata"), "gcp")
+    trips |= dict.fromkeys(("gcs_csv", "bigquery_external", "bigquery_monthly", "bigquery_tripdata"), "bigquery")
     for name, group in trips.items():
         assert SPECS[name].group_name == group
         assert SPECS[name].partitions_def == trip_partitions
     for name in ("gcs_bucket", "bigquery_dataset"):
-        assert (SPECS[name].group_name, SPECS[name].partitions_def) == ("gcp", None)
+        assert (SPECS[name].group_name, SPECS[name].partitions_def) == ("bigquery", None)
     for name in ("products_raw", "products", "products_by_brand", "docker_image_pulls", "github_stars"):
         assert SPECS[name].group_name == "getting_started"
         assert SPECS[name].partitions_def is None

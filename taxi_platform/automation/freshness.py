@@ -1,7 +1,6 @@
-"""Whether the newest published month is loaded, for each colour and leg.
+"""The freshness checks: whether the newest published month is loaded, for each colour and destination.
 
-These checks ask the sources on the network, so they have a job and a schedule of their own: in a run that loads a
-month they are passed over.
+They ask the sources over the network, so they have a job and a schedule of their own and are not part of `load_month`.
 """
 
 from collections.abc import Iterator
@@ -9,55 +8,64 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from taxi_platform.automation.new_months import arrivals
-from taxi_platform.destinations.base import GCP, POSTGRES, legs
-from taxi_platform.destinations.postgres.resource import Postgres
+from taxi_platform.automation.new_months import (
+    PARTITION_TAG,
+    RESOURCE_KEYS,
+    new_months,
+    resources_of,
+    scheduled_destinations,
+)
+from taxi_platform.destinations.registry import DESTINATIONS
 from taxi_platform.errors import SourceUnavailable
-from taxi_platform.google_cloud.resources import GoogleBigQuery, GoogleStorage
-from taxi_platform.source.mirror import Mirror, ranges
+from taxi_platform.source.mirror import ranges
 from taxi_platform.trips.columns import COLOURS, Colour
+from taxi_platform.trips.load_record import months_to_reload
 
 _SPECS = [
     dg.AssetCheckSpec(
         f"newest_{colour.name}_month_loaded",
-        asset=assets[-1],
-        description=f"The newest published {colour.name} month is loaded; names the months that are missing.",
+        asset=destination.table,
+        description=f"The newest published {colour.name} month is loaded. Names the months that are missing or that "
+        "must be reloaded.",
     )
-    for assets in (POSTGRES, GCP)
+    for destination in DESTINATIONS
     for colour in COLOURS.values()
 ]
 
 
-@dg.multi_asset_check(specs=_SPECS, can_subset=True)
-def newest_months_loaded(
-    context: dg.AssetCheckExecutionContext,
-    mirror: Mirror,
-    postgres: Postgres,
-    gcs: GoogleStorage,
-    bigquery: GoogleBigQuery,
-) -> Iterator[dg.AssetCheckResult]:
-    """Asked of the sources and of the destinations; a leg that is not set up is not checked."""
-    if "dagster/partition" in context.run.tags:
+@dg.multi_asset_check(specs=_SPECS, can_subset=True, required_resource_keys=RESOURCE_KEYS)
+def newest_months_loaded(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    """Compare what is published with what is loaded, in each destination that schedules include."""
+    if PARTITION_TAG in context.run.tags:
         return
-    for leg in legs(postgres, gcs, bigquery):
+    resources = resources_of(context.resources)
+    for destination in scheduled_destinations(resources):
         for colour in COLOURS.values():
-            key = dg.AssetCheckKey(leg.table, f"newest_{colour.name}_month_loaded")
-            if key in context.selected_asset_check_keys:
-                found = arrivals(colour, datetime.now(UTC), mirror, [leg])
-                if found.published.silent_from:
-                    raise _not_known(colour, found.published.silent_from.month)
-                missing = ranges(month.month for month in found.missing)
-                yield dg.AssetCheckResult(
-                    asset_key=key.asset_key,
-                    check_name=key.name,
-                    passed=not missing,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description=f"Published and not loaded: {missing}." if missing else "The newest month is loaded.",
-                    metadata={"missing": missing or "none", "months_missing": len(found.missing)},
-                )
+            key = dg.AssetCheckKey(destination.table, f"newest_{colour.name}_month_loaded")
+            if key not in context.selected_asset_check_keys:
+                continue
+            found = new_months(colour, datetime.now(UTC), resources, [destination])
+            if found.published.unknown_from:
+                raise _unknown(colour, found.published.unknown_from.month)
+            missing = ranges(month.month for month in found.missing)
+            outdated = ranges(month.month for month in months_to_reload(destination.loaded_months(resources, colour)))
+            problems = [
+                f"Published and not loaded: {missing}." if missing else "",
+                f"Loaded and to be reloaded: {outdated}." if outdated else "",
+            ]
+            yield dg.AssetCheckResult(
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=not (missing or outdated),
+                severity=dg.AssetCheckSeverity.WARN,
+                description=" ".join(filter(None, problems)) or "The newest month is loaded.",
+                metadata={
+                    "missing": missing or "none",
+                    "months_missing": len(found.missing),
+                    "to_reload": outdated or "none",
+                },
+            )
 
 
-def _not_known(colour: Colour, month: str) -> SourceUnavailable:
-    return SourceUnavailable(
-        f"The source does not say whether {colour.name} {month} is published.", "A rerun may help: it asks again."
-    )
+def _unknown(colour: Colour, month: str) -> SourceUnavailable:
+    return SourceUnavailable(f"The source did not say whether {colour.name} {month} is published.", "")

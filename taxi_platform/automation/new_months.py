@@ -1,19 +1,18 @@
-"""Which months have arrived: published, newer than what is loaded. And the runs that schedules and sensor ask for.
+"""Which published months are newer than what is loaded, and the runs that schedules and sensor request for them.
 
-A month that is older than the newest loaded one and not loaded itself is a gap, and gaps are for backfills.
-
-Not here: when anybody asks (`schedules`, `sensors`), what is published (`resources.mirror`) and what is loaded
-(`legs`).
+A month older than the newest loaded one that is not loaded itself is a gap; gaps are left to backfills.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 
 from taxi_platform.automation.jobs import load_month
-from taxi_platform.destinations.base import ALL_TABLES, SOURCE, Leg
+from taxi_platform.destinations.base import SOURCE, Destination, Resources
+from taxi_platform.destinations.registry import DESTINATIONS, resource_keys
 from taxi_platform.source.mirror import Mirror, ranges
 from taxi_platform.trips.columns import Colour
 from taxi_platform.trips.partitions import TripMonth, month_partitions
@@ -27,63 +26,86 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-_AT_ONCE = 6
-"""Months that are asked for together when the newest published one is sought; TLC is about two months late."""
+RESOURCE_KEYS = {"mirror", *resource_keys()}
+"""Keys of the resources that `new_months` uses."""
+_PROBED_AT_ONCE = 6
+"""Months that are probed together to find the newest published one; TLC is about two months late."""
+
+
+def resources_of(scoped: object) -> Resources:
+    """Return the resources of a Dagster context's `resources` that `new_months` uses, by key."""
+    return {key: getattr(scoped, key) for key in RESOURCE_KEYS}
+
+
+def scheduled_destinations(resources: Resources) -> list[Destination]:
+    """Return the destinations that schedules, sensor and freshness include."""
+    return [destination for destination in DESTINATIONS if destination.is_scheduled(resources)]
 
 
 @dataclass(frozen=True)
 class Published:
-    """The months of a colour that are published, in order, from `since` on."""
+    """The published months of a colour, in order."""
 
     months: tuple[TripMonth, ...]
-    silent_from: TripMonth | None = None
-    """The first month of which the source does not say; later ones are not in `months`."""
+    unknown_from: TripMonth | None = None
+    """First month whose status is unknown because the source did not respond; later ones are not in `months`."""
 
 
 @dataclass(frozen=True)
-class Arrivals:
-    """The months that have arrived, each with the legs that lack it."""
+class NewMonths:
+    """Published months that are newer than the newest loaded one."""
 
-    missing: Mapping[TripMonth, tuple[Leg, ...]]
+    missing: Mapping[TripMonth, tuple[Destination, ...]]
+    """Each new month, with the destinations that do not have it."""
     published: Published
 
 
-def arrivals(colour: Colour, at: datetime, mirror: Mirror, legs: Iterable[Leg], after: str | None = None) -> Arrivals:
-    """The published months that are newer than the newest loaded one, by leg; of a leg without any, only the newest.
+def new_months(
+    colour: Colour,
+    at: datetime,
+    resources: Resources,
+    destinations: Iterable[Destination],
+    after: str | None = None,
+) -> NewMonths:
+    """Return the colour's new months: of a destination without any loaded month only the newest published one.
 
-    `at`: months that had ended then. `after`: a month, `YYYY-MM`; only later ones are asked for. Raises what a
-    destination raises that does not answer.
+    Only months that had ended at the time `at` count, and with `after` (`YYYY-MM`) only later ones are probed. Raise
+    a TransientError if a destination does not respond.
     """
-    newest = {leg: max((month.month for month in leg.loaded(colour)), default=None) for leg in legs}
+    mirror: Mirror = resources["mirror"]
+    newest = {
+        destination: max((month.month for month in destination.loaded_months(resources, colour)), default=None)
+        for destination in destinations
+    }
     since = [month for month in newest.values() if month is not None]
     keys = month_partitions.get_partition_keys(current_time=at)
     months = [TripMonth(colour, key) for key in keys if key > (after or "")]
     found = _published(mirror, [month for month in months if since and month.month > min(since)])
-    if None in newest.values() and not found.months and not found.silent_from:
+    if None in newest.values() and not found.months and not found.unknown_from:
         found = _newest_published(mirror, months)
-    missing: dict[TripMonth, tuple[Leg, ...]] = {}
+    missing: dict[TripMonth, tuple[Destination, ...]] = {}
     for month in found.months:
-        is_newest = month == found.months[-1] and found.silent_from is None
-        legs = tuple(leg for leg, last in newest.items() if (is_newest if last is None else month.month > last))
-        if legs:
-            missing[month] = legs
-    return Arrivals(missing, found)
+        is_newest = month == found.months[-1] and found.unknown_from is None
+        lacking = tuple(each for each, last in newest.items() if (is_newest if last is None else month.month > last))
+        if lacking:
+            missing[month] = lacking
+    return NewMonths(missing, found)
 
 
 def _published(mirror: Mirror, months: list[TripMonth]) -> Published:
-    """Which of these months, in order, are published."""
-    looked = mirror.look_for(months)
-    silent = next((month for month in months if looked[month] is None), None)
-    heard = months if silent is None else months[: months.index(silent)]
-    return Published(tuple(month for month in heard if looked[month]), silent)
+    """Return which of these months, given in order, are published."""
+    status = mirror.look_for(months)
+    unknown = next((month for month in months if status[month] is None), None)
+    known = months if unknown is None else months[: months.index(unknown)]
+    return Published(tuple(month for month in known if status[month]), unknown)
 
 
 def _newest_published(mirror: Mirror, months: list[TripMonth]) -> Published:
-    """The newest published month alone, sought from the newest backwards."""
-    for end in range(len(months), 0, -_AT_ONCE):
-        some = _published(mirror, months[max(0, end - _AT_ONCE) : end])
-        if some.silent_from is not None:
-            return Published((), some.silent_from)
+    """Return the newest published month alone, probing backwards from the newest."""
+    for end in range(len(months), 0, -_PROBED_AT_ONCE):
+        some = _published(mirror, months[max(0, end - _PROBED_AT_ONCE) : end])
+        if some.unknown_from is not None:
+            return Published((), some.unknown_from)
         if some.months:
             return Published(some.months[-1:])
     return Published(())
@@ -91,63 +113,63 @@ def _newest_published(mirror: Mirror, months: list[TripMonth]) -> Published:
 
 @dataclass(frozen=True)
 class Requests:
-    """The runs to ask for; `reason` says why there are none, or not more."""
+    """Run requests, with the reason why there are none or not more."""
 
     runs: list[dg.RunRequest]
     reason: str
 
 
-def requests_for(colour: Colour, found: Arrivals, instance: dg.DagsterInstance, *, once: bool = False) -> Requests:
-    """A run for each month that has arrived and that no queued or running run loads already.
+def requests_for(colour: Colour, found: NewMonths, instance: dg.DagsterInstance, *, once: bool = False) -> Requests:
+    """Return a run request for each new month that no queued or running run loads.
 
-    `once`: nor has any run been asked for it before, whatever came of that.
+    With `once`, months for which any run was requested before are left out, whatever the outcome of that run.
     """
     busy = _being_loaded(instance, found.missing)
-    asked = _asked_for(instance, found.missing) if once else set()
+    requested = _requested(instance, found.missing) if once else set()
     runs: list[dg.RunRequest] = []
-    for month, legs in found.missing.items():
-        needed = [leg for leg in legs if leg.table not in busy.get(month.key, set())]
-        if needed and month.key not in asked:
+    for month, destinations in found.missing.items():
+        needed = [each for each in destinations if each.table not in busy.get(month.key, set())]
+        if needed and month.key not in requested:
             runs.append(_run_request(month, needed))
     return Requests(runs, _reason(colour, found, {request.run_key or "" for request in runs}))
 
 
-def _run_request(month: TripMonth, legs: Iterable[Leg]) -> dg.RunRequest:
+def _run_request(month: TripMonth, destinations: Iterable[Destination]) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=month.key,
         partition_key=month.partition_key,
-        asset_selection=[SOURCE, *(asset for leg in legs for asset in leg.assets)],
+        asset_selection=[SOURCE, *(key for destination in destinations for key in destination.asset_keys)],
     )
 
 
 def _being_loaded(instance: dg.DagsterInstance, months: Iterable[TripMonth]) -> dict[str, set[dg.AssetKey]]:
-    """The trip tables that queued and running runs load, by partition key."""
+    """Return the trip tables that queued and running runs load, by partition key."""
     busy: dict[str, set[dg.AssetKey]] = {}
     for run in _runs(instance, PARTITION_TAG, months, UNFINISHED):
-        # The whole job, as somebody launched it by hand, names no assets.
-        whole = ALL_TABLES if run.job_name == load_month.name else ()
-        busy.setdefault(run.tags[PARTITION_TAG], set()).update(run.asset_selection or whole)
+        # A run of the whole job, launched by hand, names no assets.
+        all_tables = [each.table for each in DESTINATIONS] if run.job_name == load_month.name else ()
+        busy.setdefault(run.tags[PARTITION_TAG], set()).update(run.asset_selection or all_tables)
     return busy
 
 
-def _asked_for(instance: dg.DagsterInstance, months: Iterable[TripMonth]) -> set[str]:
+def _requested(instance: dg.DagsterInstance, months: Iterable[TripMonth]) -> set[str]:
     return {run.tags[RUN_KEY_TAG] for run in _runs(instance, RUN_KEY_TAG, months, None)}
 
 
 def _runs(
     instance: dg.DagsterInstance, tag: str, months: Iterable[TripMonth], statuses: list[dg.DagsterRunStatus] | None
-) -> Iterable[dg.DagsterRun]:
+) -> Sequence[Any]:
     keys = [month.key for month in months]
     return instance.get_runs(dg.RunsFilter(statuses=statuses, tags={tag: keys})) if keys else []
 
 
-def _reason(colour: Colour, found: Arrivals, requested: set[str]) -> str:
-    said = []
+def _reason(colour: Colour, found: NewMonths, requested: set[str]) -> str:
+    parts = []
     waiting = ranges(month.month for month in found.missing if month.key not in requested)
     if waiting:
-        said.append(f"{colour.name} {waiting}: a run was asked for already.")
-    if found.published.silent_from:
-        said.append(f"The source does not say whether {found.published.silent_from} is published; it is asked again.")
-    if not found.missing and not found.published.silent_from:
-        said.append(f"No {colour.name} month is published that is newer than what is loaded.")
-    return " ".join(said)
+        parts.append(f"A run was already requested for {colour.name} {waiting}.")
+    if found.published.unknown_from:
+        parts.append(f"The source did not say whether {found.published.unknown_from} is published.")
+    if not found.missing and not found.published.unknown_from:
+        parts.append(f"No {colour.name} month is published that is newer than what is loaded.")
+    return " ".join(parts)

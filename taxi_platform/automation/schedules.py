@@ -1,53 +1,49 @@
-"""Schedules: when a job runs by itself. All are off until switched on in the web interface.
-
-Not here: what the jobs do. Times are New York's, as the trips' are.
-"""
+"""The schedules that load new months and check freshness, off until switched on in the web interface."""
 
 import dagster as dg
 
 from taxi_platform.automation.jobs import freshness_job, load_month
-from taxi_platform.automation.new_months import arrivals, requests_for
-from taxi_platform.destinations.base import legs
-from taxi_platform.destinations.postgres.resource import Postgres
+from taxi_platform.automation.new_months import (
+    RESOURCE_KEYS,
+    new_months,
+    requests_for,
+    resources_of,
+    scheduled_destinations,
+)
 from taxi_platform.errors import TransientError
-from taxi_platform.google_cloud.resources import GoogleBigQuery, GoogleStorage
-from taxi_platform.source.mirror import Mirror
 from taxi_platform.trips.columns import COLOURS, Colour
 
 NEW_YORK = "America/New_York"
+_LATEST_HOUR = 10
+"""Hour at which the first colour's schedule runs; each further colour runs an hour earlier."""
 
 
-def _monthly(colour: Colour, cron_schedule: str) -> dg.ScheduleDefinition:
-    """A schedule that loads a colour's months as they come."""
+def _monthly(colour: Colour, hour: int) -> dg.ScheduleDefinition:
+    """Return the schedule that loads a colour's new months on the first of each month."""
 
     @dg.schedule(
         name=f"{colour.name}_schedule",
         job=load_month,
-        cron_schedule=cron_schedule,
+        cron_schedule=f"0 {hour} 1 * *",
         execution_timezone=NEW_YORK,
         default_status=dg.DefaultScheduleStatus.STOPPED,
-        description=f"Once a month: loads the {colour.name} months that are published and newer than what is loaded; "
-        "with nothing loaded, the newest. Older gaps are for backfills.",
+        required_resource_keys=RESOURCE_KEYS,
+        description=f"Loads, once a month, the {colour.name} months that are published and newer than what is loaded; "
+        "if nothing is loaded, the newest. Older gaps are left to backfills.",
     )
-    def monthly(
-        context: dg.ScheduleEvaluationContext,
-        mirror: Mirror,
-        postgres: Postgres,
-        gcs: GoogleStorage,
-        bigquery: GoogleBigQuery,
-    ) -> list[dg.RunRequest] | dg.SkipReason:
+    def monthly(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        resources = resources_of(context.resources)
         try:
-            found = arrivals(colour, context.scheduled_execution_time, mirror, legs(postgres, gcs, bigquery))
+            found = new_months(colour, context.scheduled_execution_time, resources, scheduled_destinations(resources))
         except TransientError as error:
             return dg.SkipReason(str(error))
-        asked = requests_for(colour, found, context.instance)
-        return asked.runs or dg.SkipReason(asked.reason)
+        requests = requests_for(colour, found, context.instance)
+        return requests.runs or dg.SkipReason(requests.reason)
 
     return monthly
 
 
-green_schedule = _monthly(COLOURS["green"], "0 9 1 * *")
-yellow_schedule = _monthly(COLOURS["yellow"], "0 10 1 * *")
+monthly_schedules = [_monthly(colour, _LATEST_HOUR - place) for place, colour in enumerate(COLOURS.values())]
 
 freshness_schedule = dg.ScheduleDefinition(
     name="freshness_schedule",

@@ -89,5 +89,5 @@ def loaded_months() -> list[LoadedMonth]:
                 month = TripMonth.from_file(colour, filename)
                 if month is not None:
                     rows = rows_held(warehouse, month, record.days, undated=record.undated)
-                    months.append(LoadedMonth(month, record.rows, rows, record.rows_kept_elsewhere))
+                    months.append(LoadedMonth(month, record.rows, rows, record.rows_skipped))
     return months

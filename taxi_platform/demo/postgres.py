@@ -35,7 +35,7 @@ class LoadedMonth:
     month: TripMonth
     rows_in_file: int
     rows_in_table: int
-    rows_kept_elsewhere: int
+    rows_skipped: int
 
 
 def load_samples(home: Path) -> Iterator[TripMonth]:
@@ -99,4 +99,4 @@ def _months_of(connection: psycopg.Connection, colour: Colour) -> Iterator[Loade
             continue
         query = sql.SQL("select count(*) from {} where filename = %s").format(parent_table(colour))
         row = connection.execute(query, [filename]).fetchone()
-        yield LoadedMonth(month, record.rows, row[0] if row else 0, record.rows_kept_elsewhere)
+        yield LoadedMonth(month, record.rows, row[0] if row else 0, record.rows_skipped)

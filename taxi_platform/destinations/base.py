@@ -1,61 +1,73 @@
-"""The destinations that are set up, each a leg of the graph: its name, the assets that lead there, what it holds.
+"""`Destination`: what a place that trips are loaded to offers to jobs, schedules, sensors, backfills and commands.
 
-Schedules, sensor, backfills, freshness and purge ask here. Not here: what any of them does with the answer.
+Each destination is a folder beside this module with one instance, listed in `registry`. Nothing outside the folder
+names it: whoever needs the destinations iterates over the registry.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import dagster as dg
 
-from taxi_platform.destinations.bigquery.loaded import loaded_months as loaded_in_bigquery
-from taxi_platform.destinations.postgres.catalog import loaded_months as loaded_in_postgres
-from taxi_platform.destinations.postgres.resource import Postgres
-from taxi_platform.google_cloud.resources import GoogleBigQuery, GoogleStorage
-from taxi_platform.settings import Settings
+from taxi_platform.errors import BadSetting
 from taxi_platform.trips.columns import Colour
-from taxi_platform.trips.load_record import FileRecord
+from taxi_platform.trips.load_record import LoadRecord
 from taxi_platform.trips.partitions import TripMonth
 
 SOURCE = dg.AssetKey("raw_csv")
-"""The asset that every leg begins with."""
+"""The asset that every destination loads from."""
 
-POSTGRES = tuple(map(dg.AssetKey, ("postgres_staging", "postgres_tripdata")))
-GCP = tuple(
-    map(
-        dg.AssetKey,
-        ("gcs_bucket", "bigquery_dataset", "gcs_csv", "bigquery_external", "bigquery_monthly", "bigquery_tripdata"),
-    )
-)
-ALL_TABLES = (POSTGRES[-1], GCP[-1])
-"""The tables to query, of all legs that there can be."""
+Resources = Mapping[str, Any]
+"""Resources by key, as a run, a schedule or a sensor has them."""
 
 
-@dataclass(frozen=True)
-class Leg:
-    """One destination."""
+class Destination(ABC):
+    """A place that trips are loaded to."""
 
-    name: str
-    assets: tuple[dg.AssetKey, ...]
-    """From the one after `raw_csv` to the table that analysts query."""
-    loaded: Callable[[Colour], Mapping[TripMonth, FileRecord]]
-    """The loaded months of a colour. Raises a TransientError when the destination does not answer."""
+    name: ClassVar[str]
+    """Name of the asset group and the folder, and the value of `--destination`."""
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Earlier names, accepted by `--destination` and not shown."""
+    assets: ClassVar[Sequence[dg.AssetsDefinition]]
+    """The assets that load a month, from the one after `raw_csv` to the table that analysts query."""
+    more_assets: ClassVar[Sequence[dg.AssetsDefinition]] = ()
+    """Assets of the group that loading a month does not need."""
+    checks: ClassVar[Sequence[dg.AssetChecksDefinition]]
+    resource_keys: ClassVar[frozenset[str]]
+    """Keys of the resources that `missing_settings` and `loaded_months` use; they are cheap to initialize."""
+
+    @abstractmethod
+    def resources(self, given: Resources) -> dict[str, Any]:
+        """Return the destination's resources and IO managers by key, built on those in `given` where it has them."""
+
+    @abstractmethod
+    def loaded_months(self, resources: Resources, colour: Colour) -> Mapping[TripMonth, LoadRecord]:
+        """Return the load record of each loaded month, as the destination itself says; create nothing.
+
+        Raise a TransientError if the destination does not respond.
+        """
+
+    def missing_settings(self, resources: Resources) -> Sequence[str]:
+        """Return the names of the settings without which trips cannot be loaded here."""
+        return ()
+
+    def is_scheduled(self, resources: Resources) -> bool:
+        """Return whether schedules, sensor and freshness include the destination."""
+        return not self.missing_settings(resources)
+
+    def require_settings(self, resources: Resources) -> None:
+        """Raise BadSetting if a setting is missing."""
+        missing = self.missing_settings(resources)
+        if missing:
+            raise BadSetting(f"The destination {self.name} is not configured.", f"Set {' and '.join(missing)}.")
 
     @property
-    def selection(self) -> list[str]:
-        """The assets of a run that loads a month here, by name."""
-        return [asset.to_user_string() for asset in (SOURCE, *self.assets)]
+    def asset_keys(self) -> tuple[dg.AssetKey, ...]:
+        """Keys of the assets that load a month."""
+        return tuple(asset.key for asset in self.assets)
 
     @property
     def table(self) -> dg.AssetKey:
-        """The asset that is the table to query."""
-        return self.assets[-1]
-
-
-def legs(postgres: Postgres, gcs: GoogleStorage, bigquery: GoogleBigQuery) -> list[Leg]:
-    """The legs that are set up: Postgres always, the embedded one without a setting; Google Cloud with its settings."""
-    found = [Leg("postgres", POSTGRES, lambda colour: loaded_in_postgres(postgres, colour))]
-    settings = Settings()
-    if (bigquery.project or settings.gcp_project) and (gcs.bucket or settings.gcp_bucket):
-        found.append(Leg("gcp", GCP, lambda colour: loaded_in_bigquery(bigquery, colour)))
-    return found
+        """Key of the asset that is the table to query."""
+        return self.assets[-1].key

@@ -1,52 +1,102 @@
-"""What both legs check, apart from how a destination counts."""
+"""Asset checks that every destination's table has: one factory, given how the destination counts.
+
+They compare the table as it is now with the load record, so they also notice rows that were changed by hand. What must
+never become visible is checked inside the merge instead.
+"""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
 from taxi_platform.source.known_row_counts import published_rows
 from taxi_platform.source.mirror import Mirror
-from taxi_platform.trips.partitions import TripMonth, trip_partitions
+from taxi_platform.trips.load_record import LoadedMonth
+from taxi_platform.trips.partitions import trip_partitions
+
+ROWS, PUBLISHED, INSIDE = "every_row_accounted_for", "rows_as_published", "pickups_inside_month"
+_DESCRIPTIONS = {
+    ROWS: "Rows in the file equal rows in the table plus rows skipped as duplicates of other files, and no row was "
+    "changed by hand since the month was loaded.",
+    PUBLISHED: "The file has as many rows as the public mirror's, where that number is known and the mirror is used.",
+    INSIDE: "Warns of pickups outside the file's month. Published files have a few; they are loaded as they are.",
+}
 
 
-def trip_check(asset: dg.AssetsDefinition) -> Callable[[Callable[..., dg.AssetCheckResult]], dg.AssetChecksDefinition]:
-    """Declares a check of each partition of an asset that has trips."""
+@dataclass(frozen=True)
+class Counted:
+    """A month's rows as a destination counts them in its table."""
 
-    def declare(check: Callable[..., dg.AssetCheckResult]) -> dg.AssetChecksDefinition:
-        with warnings.catch_warnings():
-            # Dagster 1.13 calls partitioned checks a preview; the version is pinned.
-            warnings.simplefilter("ignore", dg.PreviewWarning)
-            return dg.asset_check(asset=asset, partitions_def=trip_partitions)(check)
-
-    return declare
+    rows: int
+    out_of_month: int
+    """Rows whose pickup lies outside the file's month or is empty."""
+    changed: str | None = None
+    """What was found to be changed by hand, None if nothing was."""
 
 
-def accounted_for(*, in_file: int, in_table: int, kept_elsewhere: int) -> dg.AssetCheckResult:
-    """Rows in the file = rows in the table + rows kept by other files."""
-    passed = in_file == in_table + kept_elsewhere
+def month_checks(
+    table: dg.AssetsDefinition, resource_keys: frozenset[str], count: Callable[[Any, LoadedMonth], Counted]
+) -> dg.AssetChecksDefinition:
+    """Return the checks of a partition of `table`, made in one step; `count` gets the run's resources."""
+    with warnings.catch_warnings():
+        # Dagster 1.13 calls partitioned checks a preview.
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        specs = [
+            dg.AssetCheckSpec(name, asset=table, description=text, partitions_def=trip_partitions)
+            for name, text in _DESCRIPTIONS.items()
+        ]
+
+    @dg.multi_asset_check(
+        name=f"{table.key.to_python_identifier()}_checks",
+        specs=specs,
+        can_subset=True,
+        ins={"loaded": dg.AssetIn(table.key)},
+        required_resource_keys={"mirror", *resource_keys},
+    )
+    def checks(context: dg.AssetCheckExecutionContext, loaded: LoadedMonth) -> Iterator[dg.AssetCheckResult]:
+        counted = count(context.resources, loaded)
+        results = (
+            _every_row_accounted_for(loaded, counted),
+            _rows_as_published(loaded, context.resources.mirror),
+            _pickups_inside_month(loaded, counted),
+        )
+        for key, result in zip((dg.AssetCheckKey(table.key, name) for name in _DESCRIPTIONS), results, strict=True):
+            if key in context.selected_asset_check_keys:
+                yield result._replace(asset_key=key.asset_key, check_name=key.name)
+
+    return checks
+
+
+def _every_row_accounted_for(loaded: LoadedMonth, counted: Counted) -> dg.AssetCheckResult:
+    record = loaded.record
+    complete = record.rows == counted.rows + record.rows_skipped
+    problem = counted.changed or (None if complete else "Rows were added or deleted since the month was loaded.")
     return dg.AssetCheckResult(
-        passed=passed,
-        description=None if passed else "The table was changed since. A run of the month loads the file again.",
-        metadata={"rows_in_file": in_file, "rows_in_table": in_table, "rows_kept_by_other_files": kept_elsewhere},
+        passed=problem is None,
+        description=problem and f"{problem} Re-execute the partition to restore it.",
+        metadata={
+            "rows_in_file": record.rows,
+            "rows_in_table": counted.rows,
+            "duplicates_skipped": record.rows_skipped,
+        },
     )
 
 
-def as_published(month: TripMonth, in_file: int, mirror: Mirror) -> dg.AssetCheckResult:
-    """The file has as many rows as the public mirror's, where these are known and it is the source."""
-    published = published_rows(month) if mirror.is_public else None
+def _rows_as_published(loaded: LoadedMonth, mirror: Mirror) -> dg.AssetCheckResult:
+    published = published_rows(loaded.month) if mirror.is_public else None
     return dg.AssetCheckResult(
-        passed=published in (None, in_file),
-        description=None if published else "Not known for this source and month.",
-        metadata={"rows_in_file": in_file, "rows_published": published or "not known"},
+        passed=published in (None, loaded.record.rows),
+        description=None if published else "The number is not known for this source and month.",
+        metadata={"rows_in_file": loaded.record.rows, "rows_published": published or "not known"},
     )
 
 
-def inside_month(month: TripMonth, strays: int) -> dg.AssetCheckResult:
-    """A few pickups lie outside the file's month; they are loaded as they are, and counted here as a warning."""
+def _pickups_inside_month(loaded: LoadedMonth, counted: Counted) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        passed=strays == 0,
+        passed=counted.out_of_month == 0,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{strays:,} pickups lie outside {month.month}.",
-        metadata={"pickups_outside_month": strays},
+        description=f"{counted.out_of_month:,} pickups lie outside {loaded.month.month}.",
+        metadata={"pickups_outside_month": counted.out_of_month},
     )

@@ -1,36 +1,41 @@
-"""What the log and the metadata of a merged month say, the same in each destination."""
+"""What the log and the metadata of a merged month contain, the same in each destination."""
+
+from typing import Any
 
 import dagster as dg
 
-from taxi_platform.trips.load_record import Merged
+from taxi_platform.trips.load_record import MergeResult
 from taxi_platform.trips.partitions import TripMonth
 
 
-def report_merge(context: dg.OutputContext, month: TripMonth, merged: Merged, *, rows: int, seconds: float) -> None:
-    """Says where the file's rows are, and which other files are to be run again. `rows` are in the table now."""
+def report_merge(
+    context: dg.AssetExecutionContext | dg.OutputContext, month: TripMonth, merged: MergeResult, seconds: float
+) -> dict[str, Any]:
+    """Log how the file's rows were loaded and which files must be reloaded; return the same as metadata."""
     record = merged.record
     context.log.info(
-        f"{month.filename}: {record.rows:,} rows in the file = {rows:,} in the table "
-        f"+ {record.rows_kept_elsewhere:,} kept by other files; "
-        + (f"put in place in {seconds:.1f} s" if merged.changed else "unchanged, nothing to do")
+        f"{month.filename}: {record.rows:,} rows in the file = {record.rows_in_table:,} in the table "
+        f"+ {record.rows_skipped:,} skipped as duplicates; "
+        + (f"merged in {seconds:.1f} s" if merged.changed else "unchanged, nothing to do")
     )
-    if merged.let_go:
+    if merged.needs_reload:
         context.log.warning(
-            f"The older version of {month.filename} kept rows that these files have too, and that may be missing "
-            f"now; run their partitions again: {', '.join(merged.let_go)}"
+            f"Rows of these files were skipped as duplicates of another version of {month.filename} and may be missing "
+            f"now; reload their partitions: {', '.join(merged.needs_reload)}"
         )
-    context.add_output_metadata(
-        {
-            "dagster/partition_row_count": rows,
-            "dagster/row_count": merged.rows_of_colour,
-            "rows_in_file": record.rows,
-            "rows_in_table": rows,
-            "rows_kept_by_other_files": record.rows_kept_elsewhere,
-            "kept_by": record.kept_by,
-            "pickups_outside_month": record.strays,
-            "changed": merged.changed,
-            "to_be_run_again": ", ".join(merged.let_go) or "none",
-            "replaced_sha256": merged.replaced.sha256 if merged.replaced else "none",
-            "rows_per_second": round(record.rows / seconds),
-        }
-    )
+    return {
+        "dagster/partition_row_count": record.rows_in_table,
+        "dagster/row_count": merged.rows_of_colour,
+        "rows_in_file": record.rows,
+        "rows_in_table": record.rows_in_table,
+        "duplicates_skipped": record.rows_skipped,
+        "duplicates_by_file": {name: skipped.rows for name, skipped in record.skipped.items()},
+        "pickups_outside_month": record.out_of_month,
+        "changed": merged.changed,
+        "needs_reload": ", ".join(merged.needs_reload) or "none",
+        "replaced_sha256": merged.replaced.sha256 if merged.replaced else "none",
+        "rows_per_second": round(record.rows / max(seconds, 0.001)),
+        "sha256": record.sha256,
+        "loaded_at": record.loaded_at or "",
+        "seconds": round(seconds, 3),
+    }

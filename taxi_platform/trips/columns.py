@@ -10,7 +10,7 @@ from enum import Enum
 
 
 class Kind(Enum):
-    """What a column holds, with the regular expression of its text form in a published file; an empty text is a null."""
+    """What a column holds, and the regular expression of its text form in a file, where an empty text is a null."""
 
     TEXT = ("text", r'[^,"\r\n\0]*')
     TIME = ("time", r"(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)?")

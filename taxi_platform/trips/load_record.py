@@ -1,73 +1,163 @@
-"""The accounts of rows: what a destination records of each file, which file keeps whose rows, and what a change means.
+"""Load records: what a destination stores with the rows of a file, and what follows from it.
 
-A row belongs to the file that was loaded first with it. Not here: how a destination stores the records.
+A record says which version of a file is loaded, how many of its rows are in the table, and which were skipped as
+duplicates of a file that was loaded earlier. Each destination stores and removes it together with the rows, so that it
+is the only answer to "is this month loaded?". How it is stored belongs to the destination.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from taxi_platform.trips.columns import Column
+from taxi_platform.trips.partitions import TripMonth
+
+VERSION = 2
+"""Version of the record's form. Version 1, of release 0.1, had no `version`, `columns` and `content`."""
 
 
 @dataclass(frozen=True)
-class FileRecord:
-    """What a destination says of a file whose rows it holds."""
+class Skipped:
+    """Rows that were not loaded because they are duplicates of rows of one other file."""
+
+    rows: int
+    sha256: str
+    """Version of that file at the time, empty if it had no record."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadRecord:
+    """The record of one loaded file."""
 
     sha256: str
-    """Of the gzip file that the rows come from."""
+    """Of the gzip file that the rows come from, in hexadecimal."""
     rows: int
-    """In the file."""
-    strays: int
-    """Rows of the file whose pickup lies outside its month, or is empty."""
-    kept_by: dict[str, int] = field(default_factory=dict)
-    """Rows that were not added because another file has them: how many, by that file's name."""
-    keepers: dict[str, str] = field(default_factory=dict)
-    """The sha256 of each of those files then, empty for one that had no record. When one changes, the rows it kept
-    have to be looked up again."""
+    """Rows in the file."""
+    out_of_month: int
+    """Rows of the file whose pickup lies outside its month or is empty."""
+    columns: tuple[str, ...] = ()
+    """Names of the table's columns when the file was loaded; empty in records of version 1."""
+    skipped: Mapping[str, Skipped] = field(default_factory=dict)
+    """Duplicate rows by the file that has them."""
+    content: Mapping[str, str | int] = field(default_factory=dict)
+    """What the destination compares to notice that rows were changed by hand."""
+    loaded_at: str | None = None
+    """When the rows became visible, in ISO 8601; None until then."""
+    version: int = VERSION
 
     @property
-    def rows_kept_elsewhere(self) -> int:
-        return sum(self.kept_by.values())
+    def rows_skipped(self) -> int:
+        """Duplicate rows of all other files."""
+        return sum(each.rows for each in self.skipped.values())
 
     @property
     def rows_in_table(self) -> int:
-        return self.rows - self.rows_kept_elsewhere
+        """Rows of the file that the table has."""
+        return self.rows - self.rows_skipped
+
+    def to_json(self) -> str:
+        """Return the record as JSON text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | None) -> Self | None:
+        """Return the record in a JSON text, or None if the text is none. Fields that this version lacks are ignored."""
+        try:
+            found: dict[str, Any] = json.loads(text or "")
+            if "version" not in found:
+                found = _from_version_1(found)
+            found["columns"] = tuple(found["columns"])
+            found["skipped"] = {name: Skipped(each["rows"], each["sha256"]) for name, each in found["skipped"].items()}
+            names = {each.name for each in fields(cls)}
+            return cls(**{name: value for name, value in found.items() if name in names})
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+
+def _from_version_1(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "sha256": found["sha256"],
+        "rows": found["rows"],
+        "out_of_month": found["strays"],
+        "columns": (),
+        "skipped": {
+            name: {"rows": rows, "sha256": found["keepers"].get(name, "")} for name, rows in found["kept_by"].items()
+        },
+        "loaded_at": found["loaded_at"],
+        "version": 1,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeResult:
+    """The outcome of a merge."""
+
+    record: LoadRecord
+    changed: bool
+    """False if the month was loaded from the same file already."""
+    replaced: LoadRecord | None
+    """Record of the version that was replaced."""
+    rows_of_colour: int
+    """Rows in the table, of all files, as recorded."""
+    needs_reload: tuple[str, ...]
+    """Files whose rows were skipped as duplicates of the version that was replaced."""
 
 
 @dataclass(frozen=True)
-class Merged:
-    """What a merge did."""
+class LoadedMonth:
+    """A month in a destination's table, with its load record."""
 
-    record: FileRecord
-    changed: bool
-    """False when the month stood there already, from the same file."""
-    replaced: FileRecord | None
-    """The record of the version that it took the place of."""
-    rows_of_colour: int
-    """Of all files, as recorded."""
-    let_go: tuple[str, ...]
-    """Files that may lack rows which the replaced version kept: they take them in when they are run again."""
+    month: TripMonth
+    record: LoadRecord
 
 
-def is_current(records: Mapping[str, FileRecord], filename: str, sha256: str) -> bool:
-    """Whether the file is loaded in this version, and would be loaded the same again.
+def is_current(records: Mapping[str, LoadRecord], month: TripMonth, sha256: str) -> bool:
+    """Return whether the month is loaded from this version of its file, and would be loaded the same again.
 
-    It would not when a file that kept some of its rows has changed or gone since.
+    It would not if a file that has its duplicates was replaced or removed since, or if the table got a column since
+    that the file has. `records` holds the records of the month's colour by file name.
     """
-    record = records.get(filename)
-    if record is None or record.sha256 != sha256:
+    record = records.get(month.filename)
+    if record is None or record.sha256 != sha256 or missing_columns(month, record):
         return False
-    return all((records[name].sha256 if name in records else "") == then for name, then in record.keepers.items())
+    return all(
+        (records[name].sha256 if name in records else "") == skipped.sha256 for name, skipped in record.skipped.items()
+    )
 
 
-def lacking(records: Mapping[str, FileRecord]) -> list[str]:
-    """The files of which another one kept rows that it may not have any more, by name."""
-    return [name for name, record in records.items() if not is_current(records, name, record.sha256)]
+def missing_columns(month: TripMonth, record: LoadRecord) -> list[Column]:
+    """Return the columns that the month's published file has and that the table did not have when it was loaded."""
+    return [
+        column
+        for column in month.colour.columns
+        if column.since is not None
+        and column.since <= month.month
+        and column.folded_name not in _folded(record.columns)
+    ]
 
 
-def let_go(records: Mapping[str, FileRecord], filename: str, sha256: str) -> tuple[str, ...]:
-    """The files of which another version of this one kept rows, by name."""
-    return tuple(sorted(name for name, record in records.items() if record.keepers.get(filename) not in (None, sha256)))
+def _folded(names: Iterable[str]) -> set[str]:
+    return {name.lower() for name in names}
 
 
-def rows_in_tables(records: Mapping[str, FileRecord]) -> int:
-    """Rows of all files, each counted where it is kept."""
-    return sum(record.rows_in_table for record in records.values())
+def months_to_reload(loaded: Mapping[TripMonth, LoadRecord]) -> list[TripMonth]:
+    """Return the loaded months of a colour that would be loaded differently now; `loaded` holds all of that colour."""
+    records = {month.filename: record for month, record in loaded.items()}
+    return [month for month, record in loaded.items() if not is_current(records, month, record.sha256)]
+
+
+def skipped_for_another_version(records: Mapping[str, LoadRecord], filename: str, sha256: str) -> tuple[str, ...]:
+    """Return the files whose rows were skipped as duplicates of another version of this file, by name."""
+    return tuple(
+        sorted(
+            name
+            for name, record in records.items()
+            if filename in record.skipped and record.skipped[filename].sha256 != sha256
+        )
+    )
+
+
+def rows_in_tables(records: Iterable[LoadRecord]) -> int:
+    """Return the number of rows that the table has of all files, as recorded."""
+    return sum(record.rows_in_table for record in records)

@@ -186,7 +186,9 @@ def test_a_month_that_is_queued_or_running_is_not_asked_for_again(platform, stat
 
     assert platform.asked("green", "2021-07-01") == ["green|2020-06"]
     platform.run("green|2020-06", status, assets, run_key=False)
-    assert platform.tick("green", "2021-07-01").skip_message == "green 2020-05, 2020-06: a run was asked for already."
+    assert (
+        platform.tick("green", "2021-07-01").skip_message == "A run was already requested for green 2020-05, 2020-06."
+    )
 
 
 def test_a_run_that_loads_no_table_or_has_ended_does_not_count(platform):
@@ -204,7 +206,7 @@ def test_a_source_that_refuses_is_a_skip_and_not_a_source_without_months(platfor
     platform.load("green|2021-07")
     tlc.faults = [Fault(status=status)] * 100
 
-    assert "does not say whether green|2021-08 is published" in platform.tick("green", "2023-07-01").skip_message
+    assert "did not say whether green|2021-08 is published" in platform.tick("green", "2023-07-01").skip_message
 
 
 def test_a_source_with_an_error_is_a_skip_and_no_more_is_asked_of_it(platform, tlc):
@@ -212,7 +214,7 @@ def test_a_source_with_an_error_is_a_skip_and_no_more_is_asked_of_it(platform, t
     tlc.faults = [Fault(status=503)] * 100
     skipped = platform.tick("green", "2023-07-01").skip_message
 
-    assert skipped.startswith("The source does not say whether green|2023-01 is published")
+    assert skipped.startswith("The source did not say whether green|2023-01 is published")
     assert len(tlc.requests) <= 8
 
 
@@ -224,7 +226,7 @@ def test_a_source_that_hangs_is_a_skip_after_a_bounded_time(mirror, tlc, postgre
         )
         platform.load("green|2021-07")
 
-        assert "does not say whether green|2021-08 is published" in platform.tick("green", "2023-07-01").skip_message
+        assert "did not say whether green|2021-08 is published" in platform.tick("green", "2023-07-01").skip_message
 
 
 def test_what_is_known_is_asked_for_when_a_later_month_is_not(platform, tlc):
@@ -281,7 +283,7 @@ def test_the_sensor_does_not_ask_again_for_a_month_whose_run_failed(platform):
     data = platform.look()
 
     assert keys(data) == []
-    assert "green 2020-05: a run was asked for already." in (data.skip_message or "")
+    assert "A run was already requested for green 2020-05." in (data.skip_message or "")
 
 
 def test_the_sensor_forgets_nothing_while_the_source_is_down(platform, tlc):
@@ -292,6 +294,6 @@ def test_the_sensor_forgets_nothing_while_the_source_is_down(platform, tlc):
 
     assert keys(data) == []
     assert json.loads(data.cursor or "") == {"yellow": "2021-08"}
-    assert "does not say whether green|2021-09 is published" in (data.skip_message or "")
+    assert "did not say whether green|2021-09 is published" in (data.skip_message or "")
     tlc.faults = []
     assert keys(platform.look(data.cursor)) == ["green|2021-09"]

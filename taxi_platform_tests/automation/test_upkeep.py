@@ -8,10 +8,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from taxi_platform.automation.alerts import without_secrets
 from taxi_platform.automation.sensors import failed_run_sensor
 from taxi_platform.definitions import build_defs
 from taxi_platform.destinations.postgres.resource import Postgres
+from taxi_platform.redaction import without_secrets
 from taxi_platform.source.file_store import RawFiles
 from taxi_platform.source.mirror import Mirror
 from taxi_platform.trips.partitions import TripMonth

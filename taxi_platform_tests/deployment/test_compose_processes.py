@@ -24,7 +24,7 @@ def rows_loaded(url: str, month: TripMonth) -> int:
         query = sql.SQL("select count(*) from {} where filename = %s").format(parent_table(month.colour))
         counted = connection.execute(query, [month.filename]).fetchone()
     assert counted is not None
-    return counted[0] + partition.record.rows_kept_elsewhere
+    return counted[0] + partition.record.rows_skipped
 
 
 def test_a_month_and_a_backfill_arrive_and_nothing_is_lost_when_every_process_is_restarted(

@@ -147,7 +147,7 @@ def test_limits_retries_and_times_are_the_same_in_development_with_compose_and_i
 ) -> None:
     composed = read_yaml(REPO / "deploy/compose/dagster.yaml")
     runs_at_once = composed["run_queue"].pop("max_concurrent_runs")
-    for name, developed in read_yaml(REPO / "taxi_platform/instance.yaml").items():
+    for name, developed in read_yaml(REPO / "taxi_platform/local/instance.yaml").items():
         if name != "storage":
             assert {**composed[name], "max_concurrent_runs": runs_at_once} | developed == {
                 **composed[name],

@@ -10,12 +10,12 @@ from typing import ClassVar
 import pytest
 
 from taxi_platform.source.raw_file import RawFile
-from taxi_platform.trips.load_record import Merged
+from taxi_platform.trips.load_record import MergeResult
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.trip_files import trip
 
 Query = Callable[..., list[tuple]]
-Load = Callable[[RawFile], Merged]
+Load = Callable[[RawFile], MergeResult]
 Write = Callable[..., RawFile]
 
 MARCH = TripMonth.from_key("green|2020-03")
@@ -50,7 +50,7 @@ class FivePoints:
         shared = trip(MARCH, "2008-12-31 23:02:00")
         load(write(MARCH, [shared, trip(MARCH)]))
         merged = load(write(APRIL, [shared, trip(APRIL), shared]))
-        assert merged.record.kept_by == {MARCH.filename: 2}
+        assert {name: skipped.rows for name, skipped in merged.record.skipped.items()} == {MARCH.filename: 2}
         assert merged.record.rows_in_table == 1
         assert self.rows_by_file(query) == {MARCH.filename: 2, APRIL.filename: 1}
 
@@ -60,7 +60,7 @@ class FivePoints:
         shared = trip(MARCH, "2020-04-05 10:00:00")
         load(write(MARCH, [shared, shared]))
         merged = load(write(APRIL, [shared, trip(APRIL)]))
-        assert merged.record.kept_by == {MARCH.filename: 1}
+        assert {name: skipped.rows for name, skipped in merged.record.skipped.items()} == {MARCH.filename: 1}
         assert self.rows_by_file(query) == {MARCH.filename: 2, APRIL.filename: 1}
 
     def test_a_corrected_file_replaces_its_older_version(self, load: Load, write: Write, query: Query) -> None:
@@ -119,12 +119,12 @@ class FivePoints:
         load(write(first, [shared, trip(first, "20 20:00:00")]))
         load(write(MAY, [trip(MAY)]))
         merged = load(write(second, [trip(second, "21 21:00:00"), shared]))
-        assert merged.record.kept_by == {first.filename: 1}
+        assert {name: skipped.rows for name, skipped in merged.record.skipped.items()} == {first.filename: 1}
         assert self.rows_by_file(query) == {first.filename: 2, MAY.filename: 1, second.filename: 1}
 
     def test_an_equal_pickup_alone_does_not_make_a_row_the_same(self, load: Load, write: Write) -> None:
         load(write(MARCH, [trip(MARCH, "05 12:00:00")]))
-        assert load(write(APRIL, [trip(APRIL, "2020-03-05 12:00:00", DOLocationID="7")])).record.kept_by == {}
+        assert load(write(APRIL, [trip(APRIL, "2020-03-05 12:00:00", DOLocationID="7")])).record.skipped == {}
 
     def test_a_row_comes_back_when_the_file_that_kept_it_lets_it_go(
         self, load: Load, write: Write, query: Query
@@ -133,10 +133,10 @@ class FivePoints:
         load(write(MARCH, [shared]))
         april = write(APRIL, [trip(APRIL), shared])
         assert load(april).record.rows_in_table == 1
-        assert load(write(MARCH, [trip(MARCH)])).let_go == (APRIL.filename,)
+        assert load(write(MARCH, [trip(MARCH)])).needs_reload == (APRIL.filename,)
         again = load(april)
         assert again.changed
-        assert again.let_go == ()
+        assert again.needs_reload == ()
         assert again.record.rows_in_table == 2
         assert self.rows_by_file(query) == {MARCH.filename: 1, APRIL.filename: 2}
 

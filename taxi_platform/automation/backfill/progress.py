@@ -11,10 +11,7 @@ import dagster as dg
 from tqdm import tqdm
 
 from taxi_platform.automation.backfill.runner import Backfill, Outcome
-from taxi_platform.destinations.base import Leg, legs
-from taxi_platform.destinations.postgres.resource import Postgres
-from taxi_platform.errors import BadSetting
-from taxi_platform.google_cloud.resources import GoogleBigQuery, GoogleStorage
+from taxi_platform.destinations.base import Destination
 from taxi_platform.local.instance import prepare, runs_at_once
 from taxi_platform.settings import Settings
 from taxi_platform.trips.partitions import TripMonth
@@ -23,18 +20,19 @@ INTERRUPTED = 130
 """The exit status after Ctrl-C, as shells have it."""
 
 
-def show(months: list[TripMonth], destination: str, *, again: bool) -> int:
+def show(months: list[TripMonth], destination: Destination, *, again: bool) -> int:
     """Runs the backfill; its exit status: 0 when every month is loaded, 1 when some are not, or a month of the colour
     lacks rows, 130 after Ctrl-C."""
-    leg = _leg(destination)
+    resources = destination.resources({})
+    destination.require_settings(resources)
     if "DAGSTER_HOME" not in os.environ:
         os.environ |= prepare(Settings().home_folder)
     done: list[Outcome] = []
     interrupted = False
     for stop in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores SIGINT unless told otherwise
         signal.signal(stop, signal.default_int_handler)
-    with dg.DagsterInstance.get() as instance, tqdm(total=len(months), unit="month", desc=leg.name) as bar:
-        backfill = Backfill(leg, instance, runs_at_once())
+    with dg.DagsterInstance.get() as instance, tqdm(total=len(months), unit="month", desc=destination.name) as bar:
+        backfill = Backfill(destination, resources, instance, runs_at_once())
         try:
             for outcome in backfill.run(months, again=again):
                 done.append(outcome)
@@ -45,22 +43,13 @@ def show(months: list[TripMonth], destination: str, *, again: bool) -> int:
     click.echo(_summary(months, done, interrupted=interrupted))
     if interrupted:
         return INTERRUPTED
-    lacking = backfill.lacking(months[0].colour)
-    if lacking:
+    outdated = backfill.to_reload(months[0].colour)
+    if outdated:
         click.echo(
-            f"These months may lack rows, because another file let go of them: {', '.join(m.month for m in lacking)}. "
-            "A backfill of them brings the rows in."
+            f"These months may lack rows or columns and must be reloaded: {', '.join(m.month for m in outdated)}. "
+            "A backfill of them reloads them."
         )
-    return 1 if lacking or any(outcome.error for outcome in done) else 0
-
-
-def _leg(destination: str) -> Leg:
-    for leg in legs(Postgres(), GoogleStorage(), GoogleBigQuery()):
-        if leg.name == destination:
-            return leg
-    raise BadSetting(
-        "Google Cloud is not set up.", "A rerun does not help: set GCP_PROJECT_ID and GCP_BUCKET_NAME, then try again."
-    )
+    return 1 if outdated or any(outcome.error for outcome in done) else 0
 
 
 def _line(outcome: Outcome) -> str:
@@ -68,8 +57,8 @@ def _line(outcome: Outcome) -> str:
     if outcome.error:
         return f"{month}  failed after {outcome.seconds:.1f} s: {outcome.error}"
     rows = f"{month}  {outcome.rows:>11,} rows"
-    kept = f"  {outcome.kept:,} of them kept by other files" if outcome.kept else ""
-    return f"{rows}  loaded already{kept}" if outcome.skipped else f"{rows}  {outcome.seconds:>7.1f} s{kept}"
+    skipped = f"  {outcome.skipped_rows:,} skipped as duplicates" if outcome.skipped_rows else ""
+    return f"{rows}  loaded already{skipped}" if outcome.skipped else f"{rows}  {outcome.seconds:>7.1f} s{skipped}"
 
 
 def _summary(months: list[TripMonth], done: list[Outcome], *, interrupted: bool) -> str:

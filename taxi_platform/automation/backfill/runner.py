@@ -19,12 +19,11 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from taxi_platform.automation.alerts import without_secrets
-from taxi_platform.destinations.base import Leg
+from taxi_platform.destinations.base import SOURCE, Destination, Resources
 from taxi_platform.errors import TaxiError
-from taxi_platform.trips import load_record
+from taxi_platform.redaction import without_secrets
 from taxi_platform.trips.columns import Colour
-from taxi_platform.trips.load_record import FileRecord
+from taxi_platform.trips.load_record import LoadRecord, months_to_reload
 from taxi_platform.trips.partitions import TripMonth, month_partitions
 
 ATTEMPTS = 3
@@ -40,8 +39,8 @@ class Outcome:
     month: TripMonth
     rows: int = 0
     """In the file."""
-    kept: int = 0
-    """Of these, rows that another file brought before, which are not added."""
+    skipped_rows: int = 0
+    """Rows of the file that were skipped as duplicates of other files."""
     seconds: float = 0.0
     skipped: bool = False
     error: str | None = None
@@ -62,14 +61,18 @@ def months_between(colour: Colour, first: str, last: str) -> list[TripMonth]:
 class Backfill:
     """The months of a colour on their way into one destination."""
 
-    leg: Leg
+    destination: Destination
+    resources: Resources
     instance: dg.DagsterInstance
-    side_by_side: int
+    workers: int
+    """Months that are loaded at the same time."""
+    definitions: str = "taxi_platform.definitions"
+    """Module whose `defs` a worker loads."""
     tag: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     """The value of `taxi/backfill` on all its runs."""
-    _workers: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
+    _processes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
     _stopping: bool = False
-    _door: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     """So that no worker begins between the decision to stop and the look at those that are under way."""
 
     def run(self, months: Iterable[TripMonth], *, again: bool = False) -> Iterator[Outcome]:
@@ -79,13 +82,13 @@ class Backfill:
         When the caller is interrupted (KeyboardInterrupt), runs under way are interrupted too and cleared away.
         """
         wanted = list(months)
-        found = self.leg.loaded(wanted[0].colour) if wanted and not again else {}
-        lacking = _lacking(found)
-        loaded = {month: record for month, record in found.items() if month not in lacking}
+        found = self._loaded(wanted[0].colour) if wanted and not again else {}
+        outdated = months_to_reload(found)
+        loaded = {month: record for month, record in found.items() if month not in outdated}
         for month in wanted:
             if month in loaded:
-                yield Outcome(month, loaded[month].rows, loaded[month].rows_kept_elsewhere, skipped=True)
-        with ThreadPoolExecutor(self.side_by_side) as pool:
+                yield Outcome(month, loaded[month].rows, loaded[month].rows_skipped, skipped=True)
+        with ThreadPoolExecutor(self.workers) as pool:
             futures = [pool.submit(self._load, month) for month in wanted if month not in loaded]
             try:
                 for future in as_completed(futures):
@@ -94,9 +97,12 @@ class Backfill:
                 self._stop(futures)
                 raise
 
-    def lacking(self, colour: Colour) -> list[TripMonth]:
-        """The loaded months of which another file kept rows that it may not have any more."""
-        return _lacking(self.leg.loaded(colour))
+    def to_reload(self, colour: Colour) -> list[TripMonth]:
+        """Return the loaded months that would be loaded differently now."""
+        return months_to_reload(self._loaded(colour))
+
+    def _loaded(self, colour: Colour) -> Mapping[TripMonth, LoadRecord]:
+        return self.destination.loaded_months(self.resources, colour)
 
     def _load(self, month: TripMonth) -> Outcome:
         began = time.monotonic()
@@ -107,22 +113,28 @@ class Backfill:
             if not killed:
                 break
             self._clear(run_id, error or "")
-        load: FileRecord | None = None
+        load: LoadRecord | None = None
         if error is None:
             try:
-                load = self.leg.loaded(month.colour).get(month)
+                load = self._loaded(month.colour).get(month)
             except TaxiError as unanswered:
-                error = f"its run succeeded, and {self.leg.name} cannot be asked for it: {unanswered.what}"
-        rows, kept = (load.rows, load.rows_kept_elsewhere) if load else (0, 0)
+                error = f"its run succeeded, and {self.destination.name} did not respond afterwards: {unanswered.what}"
+        rows, kept = (load.rows, load.rows_skipped) if load else (0, 0)
         return Outcome(month, rows, kept, time.monotonic() - began, error=error)
 
     def _attempt(self, month: TripMonth, run_id: str) -> tuple[bool, str | None]:
         """Whether the run's process was killed, and what went wrong."""
-        task = {"month": month.key, "assets": self.leg.selection, "run_id": run_id, "tags": {"taxi/backfill": self.tag}}
-        with self._door:
+        task = {
+            "month": month.key,
+            "assets": [SOURCE.to_user_string(), *(key.to_user_string() for key in self.destination.asset_keys)],
+            "run_id": run_id,
+            "tags": {"taxi/backfill": self.tag},
+            "definitions": self.definitions,
+        }
+        with self._lock:
             if self._stopping:
                 return False, "cancelled before it began"
-            worker = self._workers[run_id] = subprocess.Popen(
+            worker = self._processes[run_id] = subprocess.Popen(
                 [sys.executable, "-m", "taxi_platform.automation.backfill.worker", json.dumps(task)],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -131,7 +143,7 @@ class Backfill:
                 start_new_session=True,
             )
         said, complained = worker.communicate()
-        del self._workers[run_id]
+        del self._processes[run_id]
         if said.strip():
             return False, json.loads(said.strip().splitlines()[-1])["error"]
         if self._stopping:
@@ -141,9 +153,9 @@ class Backfill:
         return worker.returncode < 0, ": ".join([reason, *map(without_secrets, last)])
 
     def _stop(self, futures: list[Future[Outcome]]) -> None:
-        with self._door:
+        with self._lock:
             self._stopping = True
-            under_way = dict(self._workers)
+            under_way = dict(self._processes)
         for future in futures:
             future.cancel()
         for worker in under_way.values():
@@ -164,8 +176,3 @@ class Backfill:
                 self.instance.report_run_canceled if self._stopping else self.instance.report_run_failed
             )
             report(run, message=f"The run's process ended before the run: {reason}.")
-
-
-def _lacking(loaded: Mapping[TripMonth, FileRecord]) -> list[TripMonth]:
-    names = load_record.lacking({month.filename: record for month, record in loaded.items()})
-    return [month for month in loaded if month.filename in names]

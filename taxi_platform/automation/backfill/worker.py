@@ -7,18 +7,20 @@ error, null where the month is loaded.
 import json
 import signal
 import sys
+from importlib import import_module
 from typing import Any
 
 import dagster as dg
 
-from taxi_platform.automation.alerts import first_line, step_failures
-from taxi_platform.definitions import defs
+from taxi_platform.automation.alerts import step_failures
+from taxi_platform.redaction import first_line
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def load(task: dict[str, Any]) -> str | None:
     """Runs the job for the month and the assets; the first line of what went wrong, a failed check included."""
+    defs: dg.Definitions = import_module(task["definitions"]).defs
     with dg.DagsterInstance.get() as instance:
         result = defs.resolve_job_def("load_month").execute_in_process(
             run_config=_QUIET,

@@ -23,7 +23,7 @@ _TABLE_SCHEMA = schema_of([UNIQUE_ROW_ID, FILENAME, *union_columns()], type_of)
 
 
 @dg.asset(
-    group_name="gcp",
+    group_name="bigquery",
     kinds={"gcs"},
     owners=OWNERS,
     code_version="1",
@@ -44,7 +44,7 @@ def gcs_bucket(gcs: GoogleStorage) -> dg.MaterializeResult:
 
 
 @dg.asset(
-    group_name="gcp",
+    group_name="bigquery",
     kinds={"bigquery"},
     owners=OWNERS,
     code_version="1",
@@ -68,7 +68,7 @@ def bigquery_dataset(bigquery: GoogleBigQuery) -> dg.MaterializeResult:
 
 
 @trip_asset(
-    group_name="gcp",
+    group_name="bigquery",
     kinds={"gcs", "csv"},
     retry_policy=_RETRIES,
     io_manager_key="lake_objects",
@@ -85,7 +85,7 @@ def gcs_csv(raw_csv: RawFile) -> dg.MaterializeResult[RawFile]:
 
 
 @trip_asset(
-    group_name="gcp",
+    group_name="bigquery",
     kinds={"bigquery", "gcs"},
     retry_policy=_RETRIES,
     io_manager_key="bigquery_external_tables",
@@ -100,7 +100,7 @@ def bigquery_external(gcs_csv: LakeObject) -> dg.MaterializeResult[LakeObject]:
 
 
 @trip_asset(
-    group_name="gcp",
+    group_name="bigquery",
     kinds={"bigquery", "table"},
     retry_policy=_RETRIES,
     io_manager_key="bigquery_monthly_tables",
@@ -115,7 +115,7 @@ def bigquery_monthly(bigquery_external: ExternalTable) -> dg.MaterializeResult[E
 
 
 @trip_asset(
-    group_name="gcp",
+    group_name="bigquery",
     kinds={"bigquery", "table"},
     retry_policy=_RETRIES,
     io_manager_key="bigquery_merged_tables",

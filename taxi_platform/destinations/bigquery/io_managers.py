@@ -4,11 +4,9 @@ How tables are made and merged is in `taxi_platform.google`; here is what Dagste
 """
 
 import time
-from dataclasses import dataclass
 
 import dagster as dg
 
-from taxi_platform.destinations.bigquery.load_log import Load
 from taxi_platform.destinations.bigquery.merge import loaded, merge
 from taxi_platform.destinations.bigquery.monthly import (
     ExternalTable,
@@ -33,16 +31,9 @@ from taxi_platform.google_cloud.dataset import Warehouse
 from taxi_platform.google_cloud.object_storage import LakeObject
 from taxi_platform.google_cloud.resources import GoogleBigQuery, GoogleStorage
 from taxi_platform.trips.columns import FILENAME, UNIQUE_ROW_ID, Colour, Column, Kind
+from taxi_platform.trips.load_record import LoadedMonth
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform.trips.table_schema import schema_of
-
-
-@dataclass(frozen=True)
-class MergedMonth:
-    """A month in the merged table, with the record that says so."""
-
-    month: TripMonth
-    record: Load
 
 
 class ExternalTables(dg.ConfigurableIOManager):
@@ -135,26 +126,24 @@ class MergedTables(dg.ConfigurableIOManager):
             rows = preview(warehouse, month)
             name = warehouse.name(merged_name(month.colour))
         seconds = time.monotonic() - began
-        record = merged.record
-        report_merge(context, month, merged, rows=merged.rows_in_table, seconds=seconds)
         context.add_output_metadata(
             {
                 "dagster/table_name": str(name),
                 "rows_replaced": merged.rows_replaced,
-                "loaded_at": record.loaded_at.isoformat(timespec="seconds"),
                 "preview": _table(month.colour, rows),
-                **_common(warehouse, month.colour, record.sha256, seconds),
+                **_common(warehouse, month.colour, merged.record.sha256, seconds),
+                **report_merge(context, month, merged, seconds),
                 "console": dg.MetadataValue.url(warehouse.console_url(name)),
             }
         )
 
-    def load_input(self, context: dg.InputContext) -> MergedMonth:
+    def load_input(self, context: dg.InputContext) -> LoadedMonth:
         month = TripMonth.from_key(context.asset_partition_key)
         with self.bigquery.warehouse(f"looked for {month}") as warehouse:
             record = loaded(warehouse, month.colour).get(month.filename)
         if record is None:
             raise _not_there(f"{warehouse.name(merged_name(month.colour))} does not hold {month}.", month)
-        return MergedMonth(month, record)
+        return LoadedMonth(month, record)
 
 
 def bigquery_schema(colour: Colour) -> dg.TableSchema:

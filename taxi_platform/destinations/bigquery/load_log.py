@@ -9,26 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from taxi_platform.destinations.bigquery.tables import Sql
 from taxi_platform.google_cloud.dataset import Warehouse
 from taxi_platform.google_cloud.libraries import bigquery
 from taxi_platform.trips.columns import Colour
-from taxi_platform.trips.load_record import FileRecord
+from taxi_platform.trips.load_record import LoadRecord, Skipped
 
 TABLE = "taxi_loads"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Load(FileRecord):
+class Load(LoadRecord):
     """The record of one file in a merged table."""
 
     filename: str
     days: tuple[date, ...]
     undated: bool
-    loaded_at: datetime
 
 
 @dataclass(frozen=True)
@@ -112,10 +111,9 @@ def _load(row: Mapping[str, Any]) -> Load:
         filename=row["filename"],
         sha256=row["sha256"],
         rows=row["rows_in_file"],
-        strays=row["strays"],
+        out_of_month=row["strays"],
         days=tuple(row["days"]),
         undated=row["undated"],
-        kept_by={each["filename"]: each["trips"] for each in kept},
-        keepers={each["filename"]: each["sha256"] or "" for each in kept},
-        loaded_at=row["loaded_at"],
+        skipped={each["filename"]: Skipped(each["trips"], each["sha256"] or "") for each in kept},
+        loaded_at=row["loaded_at"].isoformat(timespec="seconds"),
     )

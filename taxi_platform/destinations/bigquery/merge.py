@@ -33,8 +33,8 @@ from taxi_platform.destinations.bigquery.tables import (
 from taxi_platform.errors import ForeignTable, GoogleUnavailable, TableBusy
 from taxi_platform.google_cloud.dataset import Warehouse, job_labels
 from taxi_platform.google_cloud.libraries import bigquery, exceptions
-from taxi_platform.trips import load_record
 from taxi_platform.trips.columns import Colour
+from taxi_platform.trips.load_record import MergeResult, is_current, rows_in_tables, skipped_for_another_version
 from taxi_platform.trips.partitions import TripMonth
 
 OVERTAKEN = "taxi_platform: another month was merged meanwhile"
@@ -49,14 +49,12 @@ _CONFLICT = re.compile(
 """How BigQuery words a conflict: its reasons are those of any wrong query."""
 
 
-@dataclass(frozen=True)
-class Merged(load_record.Merged):
+@dataclass(frozen=True, kw_only=True)
+class Merged(MergeResult):
     """What a merge did."""
 
     record: Load
     rows_replaced: int
-    rows_in_table: int
-    """Of this file, counted in the table afterwards."""
 
 
 class _OvertakenError(Exception):
@@ -106,9 +104,9 @@ def _merge_once(warehouse: Warehouse, month: TripMonth, mark: str) -> Merged:
     days, undated = _days_concerned(looked)
     held = rows_held(warehouse, month, days, undated=undated)
     old = looked.old
-    current = load_record.is_current(looked.before.files, month.filename, looked.staged.sha256)
+    current = is_current(looked.before.files, month, looked.staged.sha256)
     if old and current and held == old.rows_in_table:
-        return _merged(looked.before, old, changed=False, replaced=None, rows_replaced=0, rows_in_table=held)
+        return _merged(looked.before, old, changed=False, replaced=None, rows_replaced=0)
     try:
         _exchange(warehouse, looked, on_days(month.colour.pickup, days, undated=undated))
     except exceptions.GoogleAPICallError as error:
@@ -128,21 +126,17 @@ def _merge_once(warehouse: Warehouse, month: TripMonth, mark: str) -> Merged:
     if month.filename not in after.files:
         raise _OvertakenError
     record = after.files[month.filename]
-    in_table = rows_held(warehouse, month, days, undated=undated)
-    return _merged(after, record, changed=True, replaced=old, rows_replaced=held, rows_in_table=in_table)
+    return _merged(after, record, changed=True, replaced=old, rows_replaced=held)
 
 
-def _merged(
-    after: Loads, record: Load, *, changed: bool, replaced: Load | None, rows_replaced: int, rows_in_table: int
-) -> Merged:
+def _merged(after: Loads, record: Load, *, changed: bool, replaced: Load | None, rows_replaced: int) -> Merged:
     return Merged(
         record=record,
         changed=changed,
         replaced=replaced,
-        rows_of_colour=load_record.rows_in_tables(after.files),
-        let_go=load_record.let_go(after.files, record.filename, record.sha256) if changed else (),
+        rows_of_colour=rows_in_tables(after.files.values()),
+        needs_reload=skipped_for_another_version(after.files, record.filename, record.sha256),
         rows_replaced=rows_replaced,
-        rows_in_table=rows_in_table,
     )
 
 

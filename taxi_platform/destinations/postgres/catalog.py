@@ -6,14 +6,14 @@ Not here: how a month gets there (`staging`, `merge`), and what the record is (`
 import psycopg
 from psycopg import sql
 
-from taxi_platform.destinations.postgres.load_record import Record
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.destinations.postgres.tables import attached, partition_table
 from taxi_platform.trips.columns import Colour
+from taxi_platform.trips.load_record import LoadRecord
 from taxi_platform.trips.partitions import TripMonth
 
 
-def loaded_months(postgres: Postgres, colour: Colour) -> dict[TripMonth, Record]:
+def loaded_months(postgres: Postgres, colour: Colour) -> dict[TripMonth, LoadRecord]:
     """The record of each loaded month of a colour; empty when there is no table yet."""
     with postgres.connect(f"looks what is loaded of {colour.name}") as connection:
         partitions = attached(connection, colour).values()
@@ -21,7 +21,7 @@ def loaded_months(postgres: Postgres, colour: Colour) -> dict[TripMonth, Record]
     return {month: record for month, record in found.items() if month is not None and record is not None}
 
 
-def is_whole(connection: psycopg.Connection, month: TripMonth, record: Record) -> bool:
+def is_whole(connection: psycopg.Connection, month: TripMonth, record: LoadRecord) -> bool:
     """Whether the table has as many rows of the month as its record says: somebody may have deleted some."""
     return count_rows(connection, month) == record.rows_in_table
 

@@ -12,7 +12,6 @@ import psycopg
 from psycopg import sql
 
 from taxi_platform.destinations.merge_report import report_merge
-from taxi_platform.destinations.postgres.load_record import Record
 from taxi_platform.destinations.postgres.merge import merge, not_staged
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.destinations.postgres.staging import stage, staged
@@ -28,6 +27,7 @@ from taxi_platform.destinations.postgres.tables import (
 )
 from taxi_platform.source.raw_file import RawFile
 from taxi_platform.trips.columns import FILENAME, UNIQUE_ROW_ID, Colour, Column
+from taxi_platform.trips.load_record import LoadedMonth
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform.trips.table_schema import schema_of
 
@@ -42,14 +42,6 @@ class StagedMonth:
     sha256: str
     rows: int
     in_place: bool
-
-
-@dataclass(frozen=True)
-class LoadedMonth:
-    """A month in its place, with the record that says so."""
-
-    month: TripMonth
-    record: Record
 
 
 class PostgresStagingTables(dg.ConfigurableIOManager):
@@ -75,7 +67,7 @@ class PostgresStagingTables(dg.ConfigurableIOManager):
                 "dagster/table_name": f"{SCHEMA}.{staging_name(month)}",
                 "dagster/partition_row_count": record.rows,
                 "rows_staged": record.rows,
-                "pickups_outside_month": record.strays,
+                "pickups_outside_month": record.out_of_month,
                 "bytes": obj.uncompressed_size,
                 "rows_per_second": round(record.rows / seconds),
                 "preview": preview(self.postgres, month.colour, staging_table(month)),
@@ -102,16 +94,13 @@ class PostgresTripTables(dg.ConfigurableIOManager):
     postgres: dg.ResourceDependency[Postgres]
 
     def handle_output(self, context: dg.OutputContext, obj: StagedMonth) -> None:
-        month = obj.month
+        month, began = obj.month, time.monotonic()
         merged = merge(self.postgres, month)
-        record = merged.record
-        report_merge(context, month, merged, rows=record.rows_in_table, seconds=merged.seconds)
         context.add_output_metadata(
             {
                 "dagster/table_name": parent_name(month.colour),
-                "loaded_at": record.loaded_at or "",
+                **report_merge(context, month, merged, time.monotonic() - began),
                 "preview": preview(self.postgres, month.colour, partition_table(month)),
-                **_identity(record.sha256, merged.seconds),
                 **_columns(month.colour),
             }
         )

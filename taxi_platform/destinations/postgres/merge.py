@@ -6,7 +6,6 @@ notice. A first load only attaches. An exchange has to detach, which waits for r
 a half at a time, because every new reader queues behind it.
 """
 
-import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +16,6 @@ from psycopg.rows import class_row
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from taxi_platform.destinations.postgres.catalog import is_whole
-from taxi_platform.destinations.postgres.load_record import Record
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.destinations.postgres.sql import statement
 from taxi_platform.destinations.postgres.staging import staged
@@ -31,12 +29,20 @@ from taxi_platform.destinations.postgres.tables import (
     parent_table,
     partition_name,
     partition_table,
+    record_on,
     records_of,
     staging_table,
     timestamp,
 )
 from taxi_platform.errors import NotStaged, PermanentError, TableBusy
-from taxi_platform.trips import load_record
+from taxi_platform.trips.load_record import (
+    LoadRecord,
+    MergeResult,
+    Skipped,
+    is_current,
+    rows_in_tables,
+    skipped_for_another_version,
+)
 from taxi_platform.trips.partitions import TripMonth
 
 DOOR_TIMEOUT = "60s"
@@ -53,33 +59,24 @@ FEW = 1000
 
 
 @dataclass(frozen=True)
-class Merged(load_record.Merged):
-    """What a merge did."""
-
-    record: Record
-    seconds: float
-
-
-@dataclass(frozen=True)
 class _Staged:
     """The staging table that is being merged; another run may put another in its place until it is locked."""
 
     month: TripMonth
     oid: int
-    record: Record
+    record: LoadRecord
 
 
 class _StagingReplacedError(Exception):
     """Another run staged the month again meanwhile."""
 
 
-def merge(postgres: Postgres, month: TripMonth) -> Merged:
+def merge(postgres: Postgres, month: TripMonth) -> MergeResult:
     """Puts the staged month in its place; the five points of the contract hold when it returns.
 
     With nothing staged and the month in place there is nothing to do. Raises NotStaged when neither is there, and
     TableBusy, naming the sessions, when readers hold up an exchange for longer than `postgres.patience` seconds.
     """
-    began = time.monotonic()
     with postgres.connect(f"merges {month}") as connection:
         ensure_tables(connection, month.colour)
         connection.execute("create temp table rows_kept (unique_row_id text, pickup timestamp, keeper text)")
@@ -91,17 +88,16 @@ def merge(postgres: Postgres, month: TripMonth) -> Merged:
         )
         record, replaced, changed = attempts(_merge_once, connection, month)
         records = records_of(attached(connection, month.colour))
-    return Merged(
+    return MergeResult(
         record=record,
         changed=changed,
         replaced=replaced,
-        rows_of_colour=load_record.rows_in_tables(records),
-        let_go=load_record.let_go(records, month.filename, record.sha256),
-        seconds=time.monotonic() - began,
+        rows_of_colour=rows_in_tables(records.values()),
+        needs_reload=skipped_for_another_version(records, month.filename, record.sha256),
     )
 
 
-def _merge_once(connection: psycopg.Connection, month: TripMonth) -> tuple[Record, Record | None, bool]:
+def _merge_once(connection: psycopg.Connection, month: TripMonth) -> tuple[LoadRecord, LoadRecord | None, bool]:
     # In this order: a month that another run puts in place between the two looks is seen by the second.
     staging = _find_staged(connection, month)
     partitions = attached(connection, month.colour)
@@ -117,7 +113,7 @@ def _merge_once(connection: psycopg.Connection, month: TripMonth) -> tuple[Recor
         _hold(connection, staging)
         now = attached(connection, month.colour)
         records = records_of(now)
-        current = load_record.is_current(records, month.filename, staging.record.sha256)
+        current = is_current(records, month, staging.record.sha256)
         if current and is_whole(connection, month, records[month.filename]):
             connection.execute(sql.SQL("drop table {}").format(staging_table(month)))
             return records[month.filename], None, False
@@ -142,7 +138,7 @@ def _hold(connection: psycopg.Connection, staging: _Staged) -> None:
         raise _StagingReplacedError
 
 
-def _already_there(connection: psycopg.Connection, partitions: dict[str, Partition], month: TripMonth) -> Record:
+def _already_there(connection: psycopg.Connection, partitions: dict[str, Partition], month: TripMonth) -> LoadRecord:
     record = records_of(partitions).get(month.filename)
     if record and is_whole(connection, month, record):
         return record
@@ -182,7 +178,7 @@ def _look_up_in(connection: psycopg.Connection, staging: _Staged, partition: Par
     )
     other_month = TripMonth.from_file(month.colour, partition.filename)
     pickups = sql.SQL("other.{} in ({})")
-    if staging.record.strays <= FEW:
+    if staging.record.out_of_month <= FEW:
         # Without statistics for a new table the planner would rather read it all.
         connection.execute("set local enable_seqscan = off")
         pickups = sql.SQL("other.{} = any(array({}))")
@@ -232,19 +228,20 @@ def _drop_rows_kept(connection: psycopg.Connection, staging: _Staged) -> Counter
     return kept
 
 
-def _complete(record: Record, kept: Counter[str], records: dict[str, Record]) -> Record:
+def _complete(record: LoadRecord, skipped: Counter[str], records: dict[str, LoadRecord]) -> LoadRecord:
     return replace(
         record,
-        kept_by=dict(kept),
-        keepers={name: records[name].sha256 if name in records else "" for name in kept},
+        skipped={
+            name: Skipped(rows, records[name].sha256 if name in records else "") for name, rows in skipped.items()
+        },
         loaded_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _put_in_place(connection: psycopg.Connection, month: TripMonth, record: Record, old: Partition | None) -> None:
+def _put_in_place(connection: psycopg.Connection, month: TripMonth, record: LoadRecord, old: Partition | None) -> None:
     parent, partition = parent_table(month.colour), partition_table(month)
     staging = staging_table(month)
-    connection.execute(record.comment_on(staging))
+    connection.execute(record_on(staging, record))
     connection.execute(sql.SQL("set local lock_timeout = {}").format(EXCHANGE_TIMEOUT))
     if old is not None:
         connection.execute(sql.SQL("alter table {} detach partition {}").format(parent, old.table))

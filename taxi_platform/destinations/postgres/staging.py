@@ -18,7 +18,6 @@ import psycopg
 from psycopg import sql
 
 from taxi_platform.destinations.postgres.catalog import is_whole
-from taxi_platform.destinations.postgres.load_record import Record
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.destinations.postgres.tables import (
     FILENAME,
@@ -30,32 +29,34 @@ from taxi_platform.destinations.postgres.tables import (
     is_stray,
     name_of,
     partition_name,
+    record_on,
     records_of,
     row_id_expression,
     staging_name,
     staging_table,
+    table_columns,
 )
 from taxi_platform.errors import BadFile, SourceUnavailable
 from taxi_platform.source.gzip_lines import read_blocks
 from taxi_platform.source.raw_file import RawFile
-from taxi_platform.trips.load_record import is_current
+from taxi_platform.trips.load_record import LoadRecord, is_current
 from taxi_platform.trips.partitions import TripMonth
 
 STREAMS = 2
 """Connections that COPY one file. The server parses and hashes rows, a core for each; more gained nothing on two."""
 
 
-def staged(connection: psycopg.Connection, month: TripMonth) -> tuple[int, Record | None]:
+def staged(connection: psycopg.Connection, month: TripMonth) -> tuple[int, LoadRecord | None]:
     """The month's staging table: its oid and its record, or None for the record when nothing is staged."""
     found = connection.execute(
         "select oid, obj_description(oid, 'pg_class') from pg_class where relnamespace = to_regnamespace(%s) "
         "and relname = %s",
         [SCHEMA, staging_name(month)],
     ).fetchone()
-    return (found[0], Record.parse(found[1])) if found else (0, None)
+    return (found[0], LoadRecord.from_json(found[1])) if found else (0, None)
 
 
-def stage(postgres: Postgres, file: RawFile) -> Record | None:
+def stage(postgres: Postgres, file: RawFile) -> LoadRecord | None:
     """Brings the file's rows into the month's staging table; the record of that table.
 
     A month that is in place already, whole, from the same file is not staged again: None. A table that an earlier run
@@ -67,7 +68,7 @@ def stage(postgres: Postgres, file: RawFile) -> Record | None:
         ensure_tables(connection, month.colour)
         drop_orphans(connection)
         records = records_of(attached(connection, month.colour))
-        if is_current(records, month.filename, file.sha256) and is_whole(connection, month, records[month.filename]):
+        if is_current(records, month, file.sha256) and is_whole(connection, month, records[month.filename]):
             connection.execute(sql.SQL("drop table if exists {}").format(staging_table(month)))
             return None
         _, before = staged(connection, month)
@@ -247,7 +248,7 @@ def _line_in_file(file: RawFile, line: int, sent: list[int]) -> int:
     return before + line
 
 
-def _finish(connection: psycopg.Connection, file: RawFile, name: str) -> Record:
+def _finish(connection: psycopg.Connection, file: RawFile, name: str) -> LoadRecord:
     """Makes the loading table fit to be attached, gives it its record, and the month's staging name."""
     month = file.month
     table, pickup = sql.Identifier(SCHEMA, name), month.colour.pickup
@@ -266,8 +267,13 @@ def _finish(connection: psycopg.Connection, file: RawFile, name: str) -> Record:
         # Without statistics for a new table the planner would rather read it all than the index of strays.
         connection.execute("set local enable_seqscan = off")
         counted = connection.execute(sql.SQL("select count(*) from {} where {}").format(table, strays)).fetchone()
-        record = Record(file.sha256, file.rows, counted[0] if counted else 0)
-        connection.execute(record.comment_on(table))
+        record = LoadRecord(
+            sha256=file.sha256,
+            rows=file.rows,
+            out_of_month=counted[0] if counted else 0,
+            columns=tuple(column.name for column in table_columns(month.colour)),
+        )
+        connection.execute(record_on(table, record))
         # Two runs of one month may come here at once.
         connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [staging_name(month)])
         connection.execute(sql.SQL("drop table if exists {}").format(staging_table(month)))

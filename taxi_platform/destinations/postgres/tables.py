@@ -12,10 +12,10 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from taxi_platform.destinations.postgres.load_record import Record
 from taxi_platform.destinations.postgres.sql import statement
 from taxi_platform.errors import ForeignTable
 from taxi_platform.trips.columns import FILENAME, UNIQUE_ROW_ID, Colour, Column, Kind
+from taxi_platform.trips.load_record import LoadRecord
 from taxi_platform.trips.partitions import TripMonth
 
 SCHEMA = "trip_months"
@@ -129,8 +129,8 @@ class Partition:
         return self.bound.removeprefix("FOR VALUES IN ('").removesuffix("')")
 
     @property
-    def record(self) -> Record | None:
-        return Record.parse(self.comment)
+    def record(self) -> LoadRecord | None:
+        return LoadRecord.from_json(self.comment)
 
     @property
     def table(self) -> sql.Identifier:
@@ -148,9 +148,14 @@ def attached(connection: psycopg.Connection, colour: Colour) -> dict[str, Partit
     return {partition.filename: partition for partition in found}
 
 
-def records_of(partitions: dict[str, Partition]) -> dict[str, Record]:
+def records_of(partitions: dict[str, Partition]) -> dict[str, LoadRecord]:
     """What the partitions say of themselves, by file name."""
     return {name: partition.record for name, partition in partitions.items() if partition.record}
+
+
+def record_on(table: sql.Identifier, record: LoadRecord) -> sql.Composed:
+    """The statement that stores the record as the table's comment; DDL cannot bind values."""
+    return sql.SQL("comment on table {} is {}").format(table, sql.Literal(record.to_json()))
 
 
 def ensure_tables(connection: psycopg.Connection, colour: Colour) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,9 +17,12 @@ from click.testing import CliRunner
 
 from taxi_platform.automation.backfill.runner import Backfill
 from taxi_platform.cli import main
-from taxi_platform.destinations.base import POSTGRES, Leg
+from taxi_platform.destinations.base import Resources
 from taxi_platform.destinations.postgres.catalog import loaded_months
+from taxi_platform.destinations.postgres.destination import PostgresDestination
 from taxi_platform.destinations.postgres.resource import Postgres
+from taxi_platform.trips.columns import Colour
+from taxi_platform.trips.load_record import LoadRecord
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.faulty_server import Fault, FaultyServer
 from taxi_platform_tests.support.trip_files import csv_text, publish, trip
@@ -115,12 +118,12 @@ def test_a_month_that_lacks_rows_is_named_and_loaded_again(tmp_path, mirror, pos
     publish(mirror.folder, april, csv_text(april, [trip(april), shared]))
     status, said, _ = terminal.run(*options(last="2020-04"))
     assert status == 0
-    assert any("2 rows" in line and line.endswith("1 of them kept by other files") for line in said.splitlines())
+    assert any("2 rows" in line and line.endswith("1 skipped as duplicates") for line in said.splitlines())
 
     publish(mirror.folder, march, csv_text(march, [trip(march)]))
     status, said, _ = terminal.run(*options(last="2020-03"), "--again")
     assert status == 1
-    assert said.splitlines()[-1].startswith("These months may lack rows, because another file let go of them: 2020-04.")
+    assert said.splitlines()[-1].startswith("These months may lack rows or columns and must be reloaded: 2020-04.")
     assert terminal.rows() == {"2020-03": 1, "2020-04": 1}
 
     status, said, _ = terminal.run(*options(last="2020-04"))
@@ -145,7 +148,7 @@ def test_a_failed_check_is_a_failed_month(tmp_path, mirror, postgres_url):
     status, said, _ = Terminal(tmp_path, mirror.url, postgres_url).run(*options(last="2020-03"))
 
     assert status == 1
-    assert "the check every_row_accounted_for failed: The table was changed since." in said
+    assert "the check every_row_accounted_for failed: Rows were added or deleted since the month was loaded." in said
 
 
 def test_a_database_that_is_away_for_a_moment_ends_no_other_month(tmp_path, mirror, postgres_url, monkeypatch):
@@ -156,11 +159,17 @@ def test_a_database_that_is_away_for_a_moment_ends_no_other_month(tmp_path, mirr
         monkeypatch.setenv(name, value)
     # Once before the first month is loaded, and then after each.
     urls = iter([postgres_url, "postgresql://taxi@127.0.0.1:1/away", postgres_url])
-    leg = Leg("postgres", POSTGRES, lambda colour: loaded_months(Postgres(url=next(urls)), colour))
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        first, second = Backfill(leg, instance, side_by_side=1).run(MONTHS[:2])
 
-    assert "its run succeeded, and postgres cannot be asked for it: Postgres does not answer" in (first.error or "")
+    class Unreliable(PostgresDestination):
+        """The Postgres destination whose server is away once."""
+
+        def loaded_months(self, resources: Resources, colour: Colour) -> Mapping[TripMonth, LoadRecord]:
+            return loaded_months(Postgres(url=next(urls)), colour)
+
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        first, second = Backfill(Unreliable(), {}, instance, workers=1).run(MONTHS[:2])
+
+    assert "its run succeeded, and postgres did not respond afterwards: Postgres does not answer" in (first.error or "")
     assert (second.error, second.rows) == (None, 4)
     assert terminal.rows() == {"2020-03": 3, "2020-04": 4}
 
@@ -223,7 +232,7 @@ def test_ctrl_c_stops_what_is_under_way_and_leaves_no_run_open(tmp_path, slow, p
         (options("2018-12"), "2018-12 is no month from 2019-01"),
         (options("2020-3"), "in the form YYYY-MM"),
         (("--colour", "fhv", "--from", "2020-03", "--to", "2020-03"), "'fhv' is not one of"),
-        ((*options(), "--destination", "gcp"), "set GCP_PROJECT_ID and GCP_BUCKET_NAME"),
+        ((*options(), "--destination", "bigquery"), "Set GCP_PROJECT_ID and GCP_BUCKET_NAME"),
     ],
 )
 def test_what_cannot_be_done_is_said_at_once(monkeypatch, tmp_path, wrong, says):

@@ -91,7 +91,7 @@ def test_a_month_goes_from_the_mirror_to_the_merged_table(
         "pickups_inside_month": False,
     }
     told = shown(result, TRIPDATA)
-    assert (told["rows_in_file"], told["rows_in_table"], told["rows_kept_by_other_files"]) == (3, 3, 0)
+    assert (told["rows_in_file"], told["rows_in_table"], told["duplicates_skipped"]) == (3, 3, 0)
     assert told["pickups_outside_month"] == 1
     assert told["changed"] is True
     assert {"job_ids", "bytes_processed", "slot_milliseconds", "rows_affected"} <= told.keys()

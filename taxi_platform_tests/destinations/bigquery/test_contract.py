@@ -15,9 +15,9 @@ class TestFivePoints(FivePoints):
 def test_a_merge_counts_the_rows_in_the_table(load: Load, write: Write) -> None:
     shared = trip(MARCH, "2020-04-05 12:00:00")
     load(write(MARCH, [shared]))
-    assert load(write(APRIL, [trip(APRIL), shared])).rows_in_table == 1
+    assert load(write(APRIL, [trip(APRIL), shared])).record.rows_in_table == 1
     merged = load(write(APRIL, [trip(APRIL), trip(APRIL, "02 02:00:00"), shared]))
-    assert (merged.rows_in_table, merged.rows_replaced) == (2, 1)
+    assert (merged.record.rows_in_table, merged.rows_replaced) == (2, 1)
 
 
 def test_a_second_run_sends_nothing_that_writes(

@@ -153,7 +153,7 @@ def test_the_record_says_what_is_loaded(load: Load, write: Write, warehouse: War
     )
     load(file)
     record = loaded(warehouse, GREEN)[APRIL.filename]
-    assert (record.sha256, record.rows, record.strays, record.undated) == (file.sha256, 3, 2, True)
+    assert (record.sha256, record.rows, record.out_of_month, record.undated) == (file.sha256, 3, 2, True)
     assert record.days == (date(2020, 3, 31), date(2020, 4, 1))
 
 
@@ -162,7 +162,7 @@ def test_a_conflict_is_tried_again_from_a_fresh_look(
 ) -> None:
     bigquery_front.fail(2, CONFLICT, is_merge)
     merged = load(write(APRIL, [trip(APRIL)]))
-    assert merged.rows_in_table == 1
+    assert merged.record.rows_in_table == 1
     assert query("SELECT COUNT(*) FROM {green_tripdata}") == [(1,)]
     sent = bigquery_front.statements
     assert sum("BEGIN TRANSACTION" in each for each in sent) == 3
@@ -206,7 +206,7 @@ def test_two_months_that_looked_at_the_same_time_do_not_both_keep_a_row(
 
     bigquery_front.rules.append(hold)
     merged = side_by_side(bigquery, MARCH, APRIL)
-    assert sorted(one.rows_in_table for one in merged) == [1, 2]
+    assert sorted(one.record.rows_in_table for one in merged) == [1, 2]
     assert query("SELECT COUNT(*), COUNT(DISTINCT unique_row_id) FROM {green_tripdata}") == [(3, 3)]
     assert sum(map(is_merge, bigquery_front.requests)) == 3
 
@@ -219,7 +219,7 @@ def test_months_and_colours_side_by_side_end_as_one_after_another(
     for month in months:
         stage(write(month, [shared[month.colour.name], trip(month), trip(month, "03 03:00:00")]))
     merged = side_by_side(bigquery, *months)
-    assert sorted(one.rows_in_table for one in merged) == [2, 2, 2, 3, 3]
+    assert sorted(one.record.rows_in_table for one in merged) == [2, 2, 2, 3, 3]
     assert query("SELECT COUNT(*), COUNT(DISTINCT unique_row_id) FROM {green_tripdata}") == [(9, 9)]
     assert query("SELECT COUNT(*) FROM {yellow_tripdata}") == [(3,)]
     assert query("SELECT COUNT(*) FROM {taxi_loads} WHERE filename IS NOT NULL") == [(5,)]
@@ -228,7 +228,7 @@ def test_months_and_colours_side_by_side_end_as_one_after_another(
 def test_two_runs_of_one_month_end_as_one(stage: Stage, write: Write, query: Query, bigquery: GoogleBigQuery) -> None:
     stage(write(APRIL, [trip(APRIL), trip(APRIL, "02 02:00:00")]))
     merged = side_by_side(bigquery, APRIL, APRIL)
-    assert [one.rows_in_table for one in merged] == [2, 2]
+    assert [one.record.rows_in_table for one in merged] == [2, 2]
     assert query("SELECT COUNT(*) FROM {green_tripdata}") == [(2,)]
     assert query("SELECT COUNT(*) FROM {taxi_loads} WHERE filename IS NOT NULL") == [(1,)]
 

@@ -98,7 +98,7 @@ def test_every_real_file_arrives_whole(
     assert all(files.values())
     with ThreadPoolExecutor(2) as both_colours:
         first = [merged for of_colour in both_colours.map(load_all, files.values()) for merged in of_colour]
-    assert all(merged.changed and merged.rows_in_table == merged.record.rows for merged in first)
+    assert all(merged.changed and merged.record.rows_in_table == merged.record.rows for merged in first)
 
     for colour in COLOURS.values():
         table = f"{{{colour.table}}}"
@@ -120,7 +120,7 @@ def test_every_real_file_arrives_whole(
     header, *lines = gzip.decompress(smallest.path.read_bytes()).splitlines(keepends=True)
     corrected = raw_file(tmp_path, smallest.month, header + b"".join(lines[:-1000]))
     (merged,) = load_all([corrected])
-    assert (merged.rows_replaced, merged.rows_in_table) == (smallest.rows, smallest.rows - 1000)
+    assert (merged.rows_replaced, merged.record.rows_in_table) == (smallest.rows, smallest.rows - 1000)
     with bigquery.warehouse("tested") as warehouse:
         records = loaded(warehouse, smallest.month.colour)
     total = sum(file.rows for file in files["green"]) - 1000

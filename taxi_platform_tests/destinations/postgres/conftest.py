@@ -6,10 +6,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from taxi_platform.destinations.postgres.merge import Merged, merge
+from taxi_platform.destinations.postgres.merge import merge
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.destinations.postgres.staging import stage
 from taxi_platform.source.raw_file import RawFile
+from taxi_platform.trips.load_record import MergeResult
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.trip_files import Row, csv_text, raw_file
 
@@ -42,10 +43,10 @@ def write(tmp_path: Path) -> Callable[..., RawFile]:
 
 
 @pytest.fixture
-def load(postgres: Postgres) -> Callable[[RawFile], Merged]:
+def load(postgres: Postgres) -> Callable[[RawFile], MergeResult]:
     """Stages and merges a file, as the two assets do."""
 
-    def run(file: RawFile) -> Merged:
+    def run(file: RawFile) -> MergeResult:
         stage(postgres, file)
         return merge(postgres, file.month)
 

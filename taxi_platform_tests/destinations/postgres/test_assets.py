@@ -10,9 +10,6 @@ import psycopg
 import pytest
 
 from taxi_platform.definitions import build_defs
-from taxi_platform.destinations.postgres.catalog import loaded_months
-from taxi_platform.destinations.postgres.checks import every_row_accounted_for
-from taxi_platform.destinations.postgres.io_managers import LoadedMonth
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.errors import BadFile, DatabaseUnavailable
 from taxi_platform.local.embedded_postgres import EmbeddedPostgres
@@ -96,7 +93,7 @@ def test_a_month_arrives_and_says_what_was_done(platform: Platform, mirror: Http
     staging, table = shown(result, "postgres_staging"), shown(result, "postgres_tripdata")
     assert staging["rows_staged"] == staging["dagster/partition_row_count"] == 3
     assert table["dagster/table_name"] == "public.green_tripdata"
-    assert (table["rows_in_file"], table["rows_in_table"], table["rows_kept_by_other_files"]) == (3, 3, 0)
+    assert (table["rows_in_file"], table["rows_in_table"], table["duplicates_skipped"]) == (3, 3, 0)
     assert table["pickups_outside_month"] == 1
     assert table["changed"] is True
     for facts in (staging, table):
@@ -152,16 +149,24 @@ def test_checks_count_in_the_table_and_warn_of_strays(platform: Platform, mirror
     assert warning.metadata["pickups_outside_month"].value == 1
 
 
+def every_row_accounted_for(platform: Platform, month: TripMonth) -> dg.AssetCheckEvaluation:
+    """Executes the check alone, as in the web interface."""
+    key = dg.AssetCheckKey(dg.AssetKey("postgres_tripdata"), "every_row_accounted_for")
+    job = platform.defs.resolve_implicit_global_asset_job_def().get_subset(
+        asset_selection=set(), asset_check_selection={key}
+    )
+    [evaluation] = job.execute_in_process(partition_key=month.key).get_asset_check_evaluations()
+    return evaluation
+
+
 def test_a_row_that_somebody_deleted_is_noticed_and_comes_back(platform: Platform, mirror: HttpMirror) -> None:
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN), trip(GREEN)]))
     platform.run(GREEN)
     platform.query("delete from green_tripdata where ctid = '(0,1)' returning 1")
 
-    postgres = Postgres(url=platform.database_url)
-    check = every_row_accounted_for(LoadedMonth(GREEN, loaded_months(postgres, GREEN.colour)[GREEN]), postgres=postgres)
-    assert isinstance(check, dg.AssetCheckResult)
+    check = every_row_accounted_for(platform, GREEN)
     assert not check.passed
-    assert "A run of the month loads the file again" in str(check.description)
+    assert "Rows were added or deleted since the month was loaded. Re-execute" in str(check.description)
     step, says = failure(platform.run(GREEN, "postgres_tripdata"))
     assert step == "postgres_tripdata"
     assert "does not hold it, or not all of it" in says
@@ -296,7 +301,7 @@ def test_real_files_arrive_whole_with_ids_that_postgres_computes(
         for month in months:
             result = platform.run(month)
             assert checks(result)["every_row_accounted_for"]
-            assert shown(result, "postgres_tripdata")["rows_kept_by_other_files"] == 0
+            assert shown(result, "postgres_tripdata")["duplicates_skipped"] == 0
     for colour in COLOURS.values():
         of_colour = [month for month in months if month.colour == colour]
         assert dict(platform.query(f"select filename, count(*) from {colour.table} group by 1")) == {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from taxi_platform.destinations.postgres.merge import Merged, merge
+from taxi_platform.destinations.postgres.merge import merge
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.destinations.postgres.staging import stage
 from taxi_platform.errors import (
@@ -21,11 +21,12 @@ from taxi_platform.errors import (
 )
 from taxi_platform.source.raw_file import RawFile
 from taxi_platform.trips.columns import GREEN
+from taxi_platform.trips.load_record import MergeResult
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.trip_files import trip
 
 Query = Callable[..., list[tuple]]
-Load = Callable[[RawFile], Merged]
+Load = Callable[[RawFile], MergeResult]
 Write = Callable[..., RawFile]
 
 APRIL = TripMonth.from_key("green|2020-04")

@@ -12,16 +12,17 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from taxi_platform.destinations.postgres.merge import Merged, merge
+from taxi_platform.destinations.postgres.merge import merge
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.destinations.postgres.staging import stage
 from taxi_platform.errors import TableBusy
 from taxi_platform.source.raw_file import RawFile
+from taxi_platform.trips.load_record import MergeResult
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.trip_files import csv_text, raw_file, trip
 
 Query = Callable[..., list[tuple]]
-Load = Callable[[RawFile], Merged]
+Load = Callable[[RawFile], MergeResult]
 Write = Callable[..., RawFile]
 
 MARCH = TripMonth.from_key("green|2020-03")
@@ -115,7 +116,7 @@ def test_months_and_colours_at_once_end_as_if_one_after_another(load: Load, writ
         found = query(f"select count(*), count(distinct unique_row_id) from {colour}_tripdata")
         # 500 rows each, once the stray of all, six first-of-month rows and the one that lies in July.
         assert found == [(6 * 500 + 1 + 7, 6 * 500 + 1 + 7)]
-    accounted = [each.record.rows_in_table + each.record.rows_kept_elsewhere for each in merged]  # pyright: ignore
+    accounted = [each.record.rows_in_table + each.record.rows_skipped for each in merged]  # pyright: ignore
     assert accounted == [503] * 12
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from taxi_platform.destinations.postgres.merge import Merged
 from taxi_platform.source.raw_file import RawFile
+from taxi_platform.trips.load_record import MergeResult
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.trip_files import trip
 
@@ -32,7 +32,7 @@ TIMES = {
 
 @pytest.mark.parametrize("month", TIMES, ids=str)
 def test_the_row_id_equals_the_formula_wherever_a_time_lies(
-    load: Callable[[RawFile], Merged],
+    load: Callable[[RawFile], MergeResult],
     write: Callable[..., RawFile],
     query: Callable[..., list[tuple]],
     month: TripMonth,
@@ -46,7 +46,7 @@ def test_the_row_id_equals_the_formula_wherever_a_time_lies(
 
 
 def test_a_backslash_is_a_character_like_others(
-    load: Callable[[RawFile], Merged], write: Callable[..., RawFile], query: Callable[..., list[tuple]]
+    load: Callable[[RawFile], MergeResult], write: Callable[..., RawFile], query: Callable[..., list[tuple]]
 ) -> None:
     values = ["\\", "\\N", "\\.", "a\\tb", "\\\\"]
     load(write(LEAP, [trip(LEAP, store_and_fwd_flag=value) for value in values]))

@@ -1,0 +1,47 @@
+"""The PostgreSQL destination: what it offers to the rest of the platform."""
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from taxi_platform.destinations.base import Destination, Resources
+from taxi_platform.destinations.postgres.assets import postgres_staging, postgres_tripdata
+from taxi_platform.destinations.postgres.catalog import loaded_months
+from taxi_platform.destinations.postgres.checks import postgres_checks
+from taxi_platform.destinations.postgres.io_managers import PostgresStagingTables, PostgresTripTables
+from taxi_platform.destinations.postgres.resource import Postgres
+from taxi_platform.trips.columns import Colour
+from taxi_platform.trips.load_record import LoadRecord
+from taxi_platform.trips.partitions import TripMonth
+
+
+class PostgresResources(TypedDict, total=False):
+    """The destination's resources and IO managers, by key."""
+
+    postgres: Postgres
+    postgres_staging_tables: PostgresStagingTables
+    postgres_trip_tables: PostgresTripTables
+
+
+class PostgresDestination(Destination):
+    """PostgreSQL: the server of TAXI_POSTGRES_URL, else the embedded one."""
+
+    name = "postgres"
+    assets = (postgres_staging, postgres_tripdata)
+    checks = (postgres_checks,)
+    resource_keys = frozenset({"postgres"})
+
+    def resources(self, given: Resources) -> dict[str, Any]:
+        """Return the server and the IO managers on it."""
+        server = given.get("postgres") or Postgres()
+        return {
+            "postgres": server,
+            "postgres_staging_tables": PostgresStagingTables(postgres=server),
+            "postgres_trip_tables": PostgresTripTables(postgres=server),
+        }
+
+    def loaded_months(self, resources: Resources, colour: Colour) -> Mapping[TripMonth, LoadRecord]:
+        """Return the load records in the comments of the attached partitions."""
+        return loaded_months(resources["postgres"], colour)
+
+
+POSTGRES = PostgresDestination()

@@ -1,0 +1,16 @@
+"""The destinations. Jobs, schedules, sensors, backfills and commands iterate over this list."""
+
+from taxi_platform.destinations.base import Destination
+from taxi_platform.destinations.bigquery.destination import BIGQUERY, BigQueryResources
+from taxi_platform.destinations.postgres.destination import POSTGRES, PostgresResources
+
+DESTINATIONS: tuple[Destination, ...] = (POSTGRES, BIGQUERY)
+
+
+class DestinationResources(PostgresResources, BigQueryResources, total=False):
+    """The resources of all destinations, by key."""
+
+
+def resource_keys() -> set[str]:
+    """Return the keys of the resources that tell what is loaded in each destination."""
+    return set().union(*(destination.resource_keys for destination in DESTINATIONS))
