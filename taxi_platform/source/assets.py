@@ -61,7 +61,7 @@ def raw_csv(
     file, reused = raw_files.bring(TripMonth.from_key(context.partition_key), context.log, refresh=config.refresh)
     seconds = time.monotonic() - began
     if file.extra_columns:
-        context.log.warning(f"{file.path.name} has columns that are not loaded: {', '.join(file.extra_columns)}")
+        context.log.warning(_not_loaded(file))
     return dg.MaterializeResult(
         value=file,
         data_version=dg.DataVersion(file.sha256),
@@ -85,6 +85,15 @@ def _facts(file: RawFile) -> dict[str, dg.MetadataValue | dg.TableSchema | str |
         "preview": _preview(file),
         "extra_columns": ", ".join(file.extra_columns) or "none",
     }
+
+
+def _not_loaded(file: RawFile) -> str:
+    """Return the warning about columns that the registry does not have, with the line that adds the first of them."""
+    line = f'Column("{file.extra_columns[0]}", Kind.NUMBER, "<description>", since="{file.month.month}")'
+    return (
+        f"{file.path.name} has columns that are not loaded: {', '.join(file.extra_columns)}. "
+        f"To load one, add it to the colour's columns in taxi_platform/trips/columns.py, for example {line}."
+    )
 
 
 def _preview(file: RawFile) -> dg.TableMetadataValue:

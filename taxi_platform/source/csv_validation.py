@@ -130,8 +130,9 @@ class Header:
 
     def _demand_usable(self, month: TripMonth) -> None:
         folded = Counter(name.lower() for name in self.names)
-        missing = [column.name for column in month.colour.columns if column.name.lower() not in folded]
-        if len(missing) == len(month.colour.columns):
+        required = month.colour.required_columns
+        missing = [column.name for column in required if column.folded_name not in folded]
+        if len(missing) == len(required):
             raise self._bad(
                 f"a {month.colour.name} file's header belongs here: {_shown(','.join(self.names).encode())}"
             )

@@ -62,7 +62,7 @@ class RawFiles(dg.ConfigurableIOManager):
         """
         with ends_when_stopped(), self._lock(month, log):
             file = self._recorded(month)
-            if file and not refresh and self.mirror.still_has(file, log):
+            if file and not refresh and not file.lacks_known_columns and self.mirror.still_has(file, log):
                 return file, True
             return self._fetch(month, log), False
 

@@ -115,12 +115,18 @@ class _Checking:
 
 
 def _names(schema: pa.Schema, month: TripMonth) -> dict[Column, str]:
-    """The file's name for each column of the registry, in the registry's order."""
-    found = dict(zip(columns_of(month.colour, schema.names), schema.names, strict=True))
-    missing = [column.name for column in month.colour.columns if column not in found]
+    """The file's name for each column of the registry that it has, in the registry's order."""
+    found: dict[Column, str] = {}
+    for column, name in zip(columns_of(month.colour, schema.names), schema.names, strict=True):
+        if column in found:
+            what = f"the file has {column.name} more than once"
+            raise BadFile(what, _MEND, filename=month.parquet_name, column=column.name)
+        if column:
+            found[column] = name
+    missing = [column.name for column in month.colour.required_columns if column not in found]
     if missing:
         raise BadFile(f"the file lacks {', '.join(missing)}", _MEND, filename=month.parquet_name, column=missing[0])
-    return {column: found[column] for column in month.colour.columns}
+    return {column: found[column] for column in month.colour.columns if column in found}
 
 
 def _lines(columns: list[pa.Array]) -> bytes:

@@ -80,12 +80,18 @@ class RawFile:
         return unknown + self.left_out
 
     @property
+    def lacks_known_columns(self) -> bool:
+        """Return whether a column was left out that the registry has since been given."""
+        return any(columns_of(self.month.colour, self.left_out))
+
+    @property
     def in_usual_order(self) -> bool:
         """Whether the known columns stand in the registry's order."""
-        return tuple(column for column in self.columns if column) == self.month.colour.columns
+        found = [column for column in self.columns if column]
+        return found == [column for column in self.month.colour.columns if column in found]
 
 
 def columns_of(colour: Colour, header: Iterable[str]) -> tuple[Column | None, ...]:
     """The registry's column for each name, None for one it does not know. Case does not matter: TLC's varies."""
-    known = {column.name.lower(): column for column in colour.columns}
+    known = {column.folded_name: column for column in colour.columns}
     return tuple(known.get(name.lower()) for name in header)

@@ -11,7 +11,7 @@ from datetime import date, datetime
 import dagster as dg
 
 from taxi_platform.errors import BadPartition
-from taxi_platform.trips.columns import COLOURS, Colour
+from taxi_platform.trips.columns import COLOURS, Colour, Column
 
 FIRST_MONTH = "2019-01"
 
@@ -63,6 +63,11 @@ class TripMonth:
     @property
     def partition_key(self) -> dg.MultiPartitionKey:
         return dg.MultiPartitionKey({"colour": self.colour.name, "month": self.month})
+
+    @property
+    def published_columns(self) -> tuple[Column, ...]:
+        """The columns that the month's published file has, according to the registry."""
+        return tuple(column for column in self.colour.columns if column.since is None or column.since <= self.month)
 
     @property
     def filename(self) -> str:

@@ -124,6 +124,7 @@ def test_an_unknown_column_is_named_in_a_warning_and_in_the_metadata(platform, s
 
     assert (shown["extra_columns"], shown["columns_in_usual_order"]) == ("cbd_fee", False)
     assert "has columns that are not loaded: cbd_fee" in platform.log(result)
+    assert 'Column("cbd_fee", Kind.NUMBER, "<description>", since="2020-04")' in platform.log(result)
     assert shown["dagster/column_schema"].columns[0].name == "cbd_fee"
 
 

@@ -21,6 +21,7 @@ from taxi_platform_tests.support.sample_files import (
     rows_of,
     sample_csv,
     sample_gz,
+    with_column,
 )
 
 
@@ -142,6 +143,18 @@ def test_columns_may_stand_in_another_order_and_another_case():
     turned = csv_of([name.upper() for name in header[::-1]], [row[::-1] for row in rows])
 
     assert check_csv(turned).header == tuple(name.upper() for name in header[::-1])
+
+
+@pytest.mark.parametrize("since", ["2020-04", "2020-05"])
+def test_file_may_have_or_lack_optional_column(since):
+    month = with_column(GREEN, "airport_fee", since)
+    header, rows = header_of(GREEN), rows_of(GREEN, 3)
+    with_fee = csv_of(["Airport_Fee", *header], [["1.25", *row] for row in rows])
+
+    assert check_csv(csv_of(header, rows), month).rows == 3
+    assert check_csv(with_fee, month).header[0] == "Airport_Fee"
+    error = refused_csv(with_fee.replace(b"1.25", b"high"), month)
+    assert (error.line, error.column) == (2, "Airport_Fee")
 
 
 def test_an_unknown_column_may_hold_any_text_but_a_quote():

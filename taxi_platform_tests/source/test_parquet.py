@@ -23,6 +23,7 @@ from taxi_platform_tests.support.parquet_files import (
     table_of,
     with_types,
 )
+from taxi_platform_tests.support.sample_files import with_column
 
 LOG = logging.getLogger("test_parquet")
 
@@ -85,6 +86,30 @@ def test_columns_without_a_place_are_left_out_and_others_may_come_in_any_order_a
 
     assert lines == csv_lines(YELLOW_LATE)
     assert left_out == ("airport_fee", "cbd_congestion_fee")
+
+
+@pytest.mark.parametrize("name", ["airport_fee", "Airport_fee"])
+def test_optional_column_is_written_after_the_required_ones(name, tmp_path):
+    month = with_column(YELLOW_LATE, "airport_fee", since="2021-08")
+    table = table_of(YELLOW_LATE).add_column(0, name, pa.array([1.25, None] * 30))
+    lines, left_out, _ = written(month, table, tmp_path)
+
+    ends = [",airport_fee", *[",1.25", ","] * 30]
+    assert lines == [line + end for line, end in zip(csv_lines(YELLOW_LATE), ends, strict=True)]
+    assert left_out == ()
+
+
+def test_absent_optional_column_is_not_written(tmp_path):
+    month = with_column(YELLOW_LATE, "airport_fee", since="2021-08")
+
+    assert written(month, table_of(YELLOW_LATE), tmp_path)[0] == csv_lines(YELLOW_LATE)
+
+
+def test_column_in_two_spellings_is_refused(tmp_path):
+    table = table_of(YELLOW_LATE).append_column("EXTRA", pa.array([1.25] * 60))
+
+    with pytest.raises(BadFile, match="extra more than once"):
+        written(YELLOW_LATE, table, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -195,6 +220,17 @@ def test_columns_left_out_are_remembered_with_the_file(files, server):
 
     assert bring(files)[0].extra_columns == ("Airport_fee",)
     assert bring(files)[0].extra_columns == ("Airport_fee",)
+
+
+def test_file_is_fetched_again_for_a_column_added_to_the_registry(files, server):
+    fees = pa.array([1.25] * 60)
+    server.publish(GREEN_LATE.parquet_name, parquet_bytes(table_of(GREEN_LATE).append_column("Airport_fee", fees)))
+    bring(files)
+    month = with_column(GREEN_LATE, "airport_fee", since="2023-05")
+    file, reused = bring(files, month)
+
+    assert (reused, file.header[-1], file.extra_columns) == (False, "airport_fee", ())
+    assert bring(files, month) == (file, True)
 
 
 def test_a_month_that_tlc_has_not_published_yet_is_said_to_be_so(files):

@@ -21,7 +21,7 @@ def table_of(month: TripMonth, count: int = 60, seed: int = 1) -> pa.Table:
     """A month's sample rows with the types of 2023: whole numbers with nulls as doubles, times in us."""
     rows = list(zip(*rows_of(month, count, seed), strict=True))
     columns = {}
-    for column, texts in zip(month.colour.columns, rows, strict=True):
+    for column, texts in zip(month.published_columns, rows, strict=True):
         if column.kind is Kind.TIME:
             columns[column.name] = pa.array([_time(text) for text in texts], pa.timestamp("us"))
         elif column.name in _WHOLE or column.kind is Kind.NUMBER:
@@ -62,7 +62,7 @@ def parquet_bytes(table: pa.Table, rows_in_a_group: int = 25) -> bytes:
 
 def csv_lines(month: TripMonth, count: int = 60, seed: int = 1) -> list[str]:
     """The lines that the same rows have in a published CSV, with numbers in their shortest form."""
-    whole = {index for index, column in enumerate(month.colour.columns) if column.kind is Kind.NUMBER}
+    whole = {index for index, column in enumerate(month.published_columns) if column.kind is Kind.NUMBER}
     rows = [
         [_shortest(value) if place in whole else value for place, value in enumerate(row)]
         for row in rows_of(month, count, seed)

@@ -3,6 +3,7 @@
 import gzip
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,21 @@ GREEN = TripMonth.from_key("green|2020-04")
 YELLOW = TripMonth.from_key("yellow|2020-03")
 
 
+def with_column(month: TripMonth, name: str, since: str) -> TripMonth:
+    """The month of a colour whose files have one more column from the month `since` on."""
+    column = Column(name, Kind.NUMBER, "A column that only newer files have.", since)
+    return TripMonth(replace(month.colour, columns=(*month.colour.columns, column)), month.month)
+
+
 def header_of(month: TripMonth) -> list[str]:
-    return [column.name for column in month.colour.columns]
+    return [column.name for column in month.published_columns]
 
 
 def rows_of(month: TripMonth, count: int, seed: int = 1) -> list[list[str]]:
     """Rows like real ones: the last third has no meter record."""
     chance = random.Random(seed)
     return [
-        [_value(column, month, chance, index >= count * 2 // 3) for column in month.colour.columns]
+        [_value(column, month, chance, index >= count * 2 // 3) for column in month.published_columns]
         for index in range(count)
     ]
 

@@ -34,17 +34,17 @@ def trip(month: TripMonth, pickup: str | None = None, /, **fields: str) -> dict[
     """A row of that month's file; `pickup` is `DD HH:MM:SS` within the month, or a whole time."""
     at = pickup or "01 00:00:00"
     at = at if len(at) in (0, 19) else f"{month.month}-{at}"
-    row = {column.name: _DEFAULTS.get(column.name, "") for column in month.colour.columns}
+    row = {column.name: _DEFAULTS.get(column.name, "") for column in month.published_columns}
     row[month.colour.pickup.name] = at
     row[month.colour.dropoff.name] = at
-    unknown = fields.keys() - row.keys()
+    unknown = fields.keys() - {column.name for column in month.colour.columns}
     assert not unknown, unknown
     return row | fields
 
 
 def csv_text(month: TripMonth, rows: Iterable[Row], header: Iterable[str] | None = None) -> bytes:
     """The rows as the uncompressed file has them, with CRLF line ends."""
-    names = list(header or [column.name for column in month.colour.columns])
+    names = list(header or [column.name for column in month.published_columns])
     lines = [",".join(names), *[",".join(row.get(name, "") for name in names) for row in rows]]
     return "".join(f"{line}\r\n" for line in lines).encode()
 
