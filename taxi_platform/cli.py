@@ -15,7 +15,6 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo
 
 from taxi_platform.automation.backfill.progress import show
-from taxi_platform.automation.backfill.runner import months_between
 from taxi_platform.demo import gcp as gcp_demo
 from taxi_platform.demo.postgres import load_samples, loaded_months, run_examples
 from taxi_platform.destinations.base import Destination
@@ -26,6 +25,7 @@ from taxi_platform.local.instance import claim, demo_home, embedded_server, is_c
 from taxi_platform.local.server_account import wheel_programs
 from taxi_platform.settings import Settings
 from taxi_platform.trips.columns import COLOURS
+from taxi_platform.trips.partitions import months_between
 
 _AFTER_DEMO_GCP = """
 The tables were in the emulators' memory, and are gone with them.

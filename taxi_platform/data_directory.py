@@ -1,6 +1,6 @@
-"""Files and folders in the home: a folder that cannot be made is named, and no file is seen half written.
+"""Files and folders in the data directory (TAXI_HOME).
 
-Not here: published files, which arrive piece by piece (`io_managers.raw_files`).
+Published files are not written here: they arrive piece by piece, in `source.file_store`.
 """
 
 import os
@@ -11,22 +11,22 @@ from taxi_platform.errors import BadSetting
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder under TAXI_HOME, with those above it. Raises BadSetting, naming the setting, where it cannot."""
+    """Create a folder and its parents. Raise BadSetting, naming the setting, if that is not possible."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadSetting(
-            f"The folder {path} cannot be made: {error.strerror}.",
-            "A rerun does not help: set TAXI_HOME to a folder of yours that can be written to.",
+            f"The folder {path} cannot be created: {error.strerror}.",
+            "Set TAXI_HOME to a folder that you can write to.",
         ) from error
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a file beside its place and puts it there in one step, in exchange for what stood there."""
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
+    """Write a text file under a temporary name and rename it, so that no reader sees a partial file."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        Path(aside).replace(path)
+        Path(temporary).replace(path)
     finally:
-        Path(aside).unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)

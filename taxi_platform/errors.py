@@ -1,59 +1,42 @@
-"""What can go wrong, as one tree. A message says what happened, whether a rerun helps, and what to do.
+"""The errors that the platform raises on purpose, as one tree below `dagster.Failure`.
 
-    dagster.Failure
-      TaxiError
-        PermanentError          the same run would fail again: never retried
-          NotPublished          the source does not have that month
-          BadPartition          a partition key that names no taxi colour, or a month without trips
-          BadFile               a file is not what it should be; names the line and the column where there is one
-          NotLoaded               a month is to be cleared away that is not loaded
-          NotStaged             an asset is asked for before the one it is made from
-          ForeignTable          a table of our name that is not ours
-          BadSetting            a setting is missing or cannot be used
-          BadAnswer             an API's answer is not what it should be
-          RateLimited           an API wants to be left alone for longer than a run should wait
-          MissingRight          the account may not do what is asked
-          Stopped               somebody cancelled the run
-          GoogleRefused         Google answers that a request is wrong
-        TransientError          a rerun may succeed: retried with backoff
-          SourceUnavailable     the source does not answer, or breaks off
-          DatabaseUnavailable   the database does not answer, or breaks off
-          GoogleUnavailable     Google Cloud does not answer, or answers that it cannot now
-          TableBusy             somebody's open transaction holds up an exchange
-
-They are Dagster failures, so that one raised anywhere in an asset, an IO manager or a resource ends the step with its
-own words and is retried or not as its class says. No message may carry a secret.
+An error says what happened, then what to do. Its class says whether a rerun may succeed: Dagster's retry policies
+retry a TransientError and end the step at once for a PermanentError. No message may contain a secret.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 import dagster as dg
 
 
 class TaxiError(dg.Failure):
-    """Base of all errors that the platform raises on purpose."""
+    """Base of the platform's errors."""
 
-    retriable = False
+    retriable: ClassVar[bool] = False
+    rerun: ClassVar[str] = ""
+    """Sentence about a rerun that ends the message."""
 
-    def __init__(self, what: str, remedy: str) -> None:
-        """`what` happened; `remedy`: what to do, starting with whether a rerun helps."""
+    def __init__(self, what: str, remedy: str = "") -> None:
+        """`what` says what happened, `remedy` what to do."""
         self.what = what
-        self.remedy = remedy
-        super().__init__(description=f"{what}\n{remedy}", allow_retries=self.retriable)
+        self.remedy = " ".join(filter(None, (remedy, self.rerun)))
+        super().__init__(description=str(self), allow_retries=self.retriable)
 
     def __str__(self) -> str:
-        return f"{self.what}\n{self.remedy}"
+        return "\n".join(filter(None, (self.what, self.remedy)))
 
 
 class PermanentError(TaxiError):
-    """The same run would fail again."""
+    """The same run would fail again, so it is not retried."""
 
 
 class TransientError(TaxiError):
-    """A rerun may succeed."""
+    """The same run may succeed later, so it is retried with backoff."""
 
     retriable = True
+    rerun = "A rerun may succeed."
 
 
 class NotPublished(PermanentError):
@@ -65,7 +48,7 @@ class BadPartition(PermanentError):
 
 
 class BadFile(PermanentError):
-    """A file is not what it should be. `line` counts from 1, the header's line."""
+    """A file fails validation. `line` counts from 1, the header's line."""
 
     def __init__(
         self, what: str, remedy: str, *, filename: str, line: int | None = None, column: str | None = None
@@ -82,61 +65,61 @@ class BadFile(PermanentError):
 
 
 class NotLoaded(PermanentError):
-    """A month is to be cleared away that is not loaded."""
+    """A file is to be purged whose month is not loaded."""
 
 
 class NotStaged(PermanentError):
-    """An asset is asked for before the one it is made from."""
+    """An asset is materialized before the one that it is made from."""
 
 
 class ForeignTable(PermanentError):
-    """A table of our name that is not ours."""
+    """A table of the platform's name was not created by the platform."""
 
 
 class BadSetting(PermanentError):
-    """A setting is missing or cannot be used."""
+    """A setting is missing or invalid."""
 
 
 class BadAnswer(PermanentError):
-    """An API's answer is not what it should be."""
+    """The response of an API is not what its documentation says."""
 
 
 class RateLimited(PermanentError):
-    """An API wants to be left alone for longer than a run should wait; to retry at once would only prolong it."""
+    """An API's rate limit lasts longer than a run should wait; retrying at once would prolong it."""
 
 
 class MissingRight(PermanentError):
-    """The account may not do what is asked."""
+    """The account lacks a permission."""
 
 
 class GoogleRefused(PermanentError):
-    """Google answers that a request is wrong."""
-
-
-class SourceUnavailable(TransientError):
-    """The source does not answer, or breaks off."""
-
-
-class DatabaseUnavailable(TransientError):
-    """The database does not answer, or breaks off."""
-
-
-class GoogleUnavailable(TransientError):
-    """Google Cloud does not answer, or answers that it cannot now."""
-
-
-class TableBusy(TransientError):
-    """Somebody's open transaction holds up an exchange."""
+    """Google Cloud rejected a request as invalid."""
 
 
 class Stopped(PermanentError):
-    """Somebody cancelled the run."""
+    """The run was cancelled."""
+
+
+class SourceUnavailable(TransientError):
+    """The source does not respond, or the connection was lost."""
+
+
+class DatabaseUnavailable(TransientError):
+    """The database does not respond, or the connection was lost."""
+
+
+class GoogleUnavailable(TransientError):
+    """Google Cloud does not respond, or responds that it cannot serve the request now."""
+
+
+class TableBusy(TransientError):
+    """Another session's open transaction blocks a merge."""
 
 
 @contextmanager
 def ends_when_stopped() -> Iterator[None]:
-    """Ends the step for good when its run is cancelled: a retry policy alone would let it begin again."""
+    """End the step for good if its run is cancelled; with a retry policy alone it would start again."""
     try:
         yield
     except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as error:
-        raise Stopped("The run was stopped.", "Nothing was changed; run it again when you like.") from error
+        raise Stopped("The run was cancelled.", "Nothing was changed. Re-execute it to load the month.") from error

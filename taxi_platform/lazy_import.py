@@ -1,8 +1,8 @@
-"""A module that is loaded when something of it is asked for first.
+"""A module that is imported when an attribute of it is first used.
 
-For libraries that take long to load and that most runs do not need. Each run is a process of its own, so what is
-loaded in vain is paid for with each month. A module that names such a library in annotations leaves these unevaluated
-(`from __future__ import annotations`), and shows type checkers the plain import.
+It is for libraries that take long to import and that most runs do not need: each run is a process of its own, so an
+import that is not needed costs time in every month. A module that names such a library in annotations starts with
+`from __future__ import annotations` and has the plain import under `TYPE_CHECKING`.
 """
 
 from importlib import import_module
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class LazyModule(ModuleType):
-    """Stands for the module of that name."""
+    """A stand-in for the module of that name."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(import_module(self.__name__), name)

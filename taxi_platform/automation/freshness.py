@@ -17,9 +17,9 @@ from taxi_platform.automation.new_months import (
 )
 from taxi_platform.destinations.registry import DESTINATIONS
 from taxi_platform.errors import SourceUnavailable
-from taxi_platform.source.mirror import ranges
 from taxi_platform.trips.columns import COLOURS, Colour
 from taxi_platform.trips.load_record import months_to_reload
+from taxi_platform.trips.partitions import month_ranges
 
 _SPECS = [
     dg.AssetCheckSpec(
@@ -47,8 +47,10 @@ def newest_months_loaded(context: dg.AssetCheckExecutionContext) -> Iterator[dg.
             found = new_months(colour, datetime.now(UTC), resources, [destination])
             if found.published.unknown_from:
                 raise _unknown(colour, found.published.unknown_from.month)
-            missing = ranges(month.month for month in found.missing)
-            outdated = ranges(month.month for month in months_to_reload(destination.loaded_months(resources, colour)))
+            missing = month_ranges(month.month for month in found.missing)
+            outdated = month_ranges(
+                month.month for month in months_to_reload(destination.loaded_months(resources, colour))
+            )
             problems = [
                 f"Published and not loaded: {missing}." if missing else "",
                 f"Loaded and to be reloaded: {outdated}." if outdated else "",

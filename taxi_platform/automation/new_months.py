@@ -13,9 +13,9 @@ import dagster as dg
 from taxi_platform.automation.jobs import load_month
 from taxi_platform.destinations.base import SOURCE, Destination, Resources
 from taxi_platform.destinations.registry import DESTINATIONS, resource_keys
-from taxi_platform.source.mirror import Mirror, ranges
+from taxi_platform.source.mirror import Mirror
 from taxi_platform.trips.columns import Colour
-from taxi_platform.trips.partitions import TripMonth, month_partitions
+from taxi_platform.trips.partitions import TripMonth, month_partitions, month_ranges
 
 PARTITION_TAG = "dagster/partition"
 RUN_KEY_TAG = "dagster/run_key"
@@ -165,7 +165,7 @@ def _runs(
 
 def _reason(colour: Colour, found: NewMonths, requested: set[str]) -> str:
     parts = []
-    waiting = ranges(month.month for month in found.missing if month.key not in requested)
+    waiting = month_ranges(month.month for month in found.missing if month.key not in requested)
     if waiting:
         parts.append(f"A run was already requested for {colour.name} {waiting}.")
     if found.published.unknown_from:

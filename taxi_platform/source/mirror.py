@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
 from logging import Logger
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -29,7 +28,7 @@ from taxi_platform.source.parquet import ROOM_FACTOR, ParquetArrival, write_csv
 from taxi_platform.source.raw_file import RawFile, Version
 from taxi_platform.source.resumable_download import Transfer
 from taxi_platform.trips.columns import Colour
-from taxi_platform.trips.partitions import FIRST_MONTH, TripMonth, month_partitions
+from taxi_platform.trips.partitions import FIRST_MONTH, TripMonth, month_partitions, month_ranges
 
 MIRROR_ENDS = "2021-07"
 """The last month that the mirror has, whichever it is; TLC's own Parquet files follow."""
@@ -215,7 +214,7 @@ class Mirror(dg.ConfigurableResource):
                 "A rerun does not help until it is published, about two months after the month's end. Choose another "
                 "month, or another TAXI_PARQUET_URL.",
             )
-        has = ranges(self.published(month.colour))
+        has = month_ranges(self.published(month.colour))
         where = (
             f"It has these {month.colour.name} months: {has}." if has else f"No {month.colour.name} month was found."
         )
@@ -285,13 +284,3 @@ def _interruption(state: tenacity.RetryCallState) -> Interrupted:
     error = state.outcome.exception() if state.outcome else None
     assert isinstance(error, Interrupted)
     return error
-
-
-def ranges(months: Iterable[str]) -> str:
-    """Months in order, `YYYY-MM`, as people write them: `2020-03..2020-10, 2020-12`."""
-    numbered = enumerate(sorted(months))
-    runs = [
-        [month for _, month in run]
-        for _, run in groupby(numbered, lambda pair: int(pair[1][:4]) * 12 + int(pair[1][5:]) - pair[0])
-    ]
-    return ", ".join(f"{run[0]}..{run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)

@@ -1,12 +1,14 @@
-"""Colour and month: the two partition dimensions, and the one name for what they select, `TripMonth`.
+"""The two partition dimensions, colour and month, and `TripMonth`, the partition that they select.
 
-Not here: what is done with a month. The names of files and tables that belong to one are here, because every
-module needs the same ones.
+A month's names (of its file, its tables, its partition key) are properties of `TripMonth`, so that every module uses
+the same ones.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import groupby
 
 import dagster as dg
 
@@ -24,11 +26,12 @@ trip_partitions = dg.MultiPartitionsDefinition({"colour": colour_partitions, "mo
 class TripMonth:
     """One colour's trips of one month: a partition of every asset that has trips.
 
-    `month` is `YYYY-MM`. A file named after a month also holds a few pickups outside it, called strays.
+    A month's file also contains a few out-of-month rows, whose pickup lies outside the month.
     """
 
     colour: Colour
     month: str
+    """`YYYY-MM`"""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", self.month):
@@ -52,7 +55,7 @@ class TripMonth:
 
     @classmethod
     def from_file(cls, colour: Colour, filename: str) -> "TripMonth | None":
-        """The month whose published file has this uncompressed name, or None for a name of another form."""
+        """Return the month whose published file has this uncompressed name, or None for a name of another form."""
         match = re.fullmatch(rf"{colour.table}_(\d{{4}}-(?:0[1-9]|1[0-2]))\.csv", filename)
         return cls(colour, match[1]) if match else None
 
@@ -71,38 +74,59 @@ class TripMonth:
 
     @property
     def filename(self) -> str:
-        """The uncompressed file's name, as the table's column `filename` has it."""
+        """Uncompressed name of the file, as in the column `filename`."""
         return f"{self.colour.table}_{self.month}.csv"
 
     @property
     def gz_name(self) -> str:
-        """The published file's name."""
+        """Name of the published file."""
         return f"{self.filename}.gz"
 
     @property
     def parquet_name(self) -> str:
-        """The name of the file that TLC publishes itself."""
+        """Name of the file that TLC publishes itself."""
         return f"{self.colour.table}_{self.month}.parquet"
 
     @property
     def suffix(self) -> str:
-        """The month as it stands in table names: `2020_03`."""
+        """The month in table names: `2020_03`."""
         return self.month.replace("-", "_")
 
     @property
     def start(self) -> datetime:
-        """The month's first moment."""
+        """First moment of the month, New York local time."""
         return datetime.strptime(self.month, "%Y-%m")  # noqa: DTZ007 - trips carry local time without a zone
 
     @property
     def end(self) -> datetime:
-        """The first moment after the month."""
+        """First moment after the month."""
         start = self.start
         return start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
 
     def has(self, day: date) -> bool:
-        """Whether the day lies in the month."""
+        """Return whether the day lies in the month."""
         return self.start.date() <= day < self.end.date()
 
     def __str__(self) -> str:
         return self.key
+
+
+def months_between(colour: Colour, first: str, last: str) -> list[TripMonth]:
+    """Return the months from `first` to `last`, both `YYYY-MM` and included. Raise ValueError with the reason."""
+    known = month_partitions.get_partition_keys()
+    for month in (first, last):
+        if month not in known:
+            raise ValueError(f"{month} is not a month from {known[0]} to {known[-1]} in the form YYYY-MM.")
+    if first > last:
+        raise ValueError(f"{first} is after {last}.")
+    return [TripMonth(colour, month) for month in known if first <= month <= last]
+
+
+def month_ranges(months: Iterable[str]) -> str:
+    """Return months, `YYYY-MM`, as text with runs of three or more shortened: `2020-03..2020-10, 2020-12`."""
+    numbered = enumerate(sorted(months))
+    runs = [
+        [month for _, month in run]
+        for _, run in groupby(numbered, lambda pair: int(pair[1][:4]) * 12 + int(pair[1][5:]) - pair[0])
+    ]
+    return ", ".join(f"{run[0]}..{run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)

@@ -1,7 +1,4 @@
-"""Dagster's column schema, as the web interface shows it, derived from the registry of columns.
-
-Not here: the columns themselves (`trips`), nor the DDL of any destination.
-"""
+"""Dagster's column schema, as the web interface shows it, derived from the column registry."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -12,16 +9,16 @@ from taxi_platform.trips.columns import COLOURS, Column
 
 
 def schema_of(columns: Iterable[Column], type_of: Callable[[Column], str]) -> dg.TableSchema:
-    """The schema with each column's description and the type that `type_of` gives it."""
+    """Return the schema with each column's description and the type that `type_of` returns for it."""
     return dg.TableSchema(
         columns=[dg.TableColumn(column.name, type_of(column), column.description) for column in columns]
     )
 
 
 def union_columns() -> list[Column]:
-    """The columns of all colours, each once, in the order of their first appearance.
+    """Return the columns of all colours, each once, in the order of their first appearance.
 
-    An asset has one definition for all colours; a column that only one of them has says so in its description.
+    An asset has one definition for all colours, so the description of a column that only one of them has says so.
     """
     owners: dict[Column, list[str]] = {}
     for colour in COLOURS.values():

@@ -1,4 +1,4 @@
-"""What assets have in common. What one of them is, and where it is kept, it says itself."""
+"""What the assets that hold trips have in common: partitions, owners, retries."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ OWNERS = ["team:taxi-platform"]
 
 
 def retries(seconds: float, *, times: int = 3) -> dg.RetryPolicy:
-    """Again after so many seconds, then longer. Permanent errors say themselves that they are not to be retried."""
+    """Return a policy with exponential backoff that starts at `seconds`. Permanent errors are not retried."""
     return dg.RetryPolicy(max_retries=times, delay=seconds, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 
@@ -25,7 +25,7 @@ def trip_asset(
     deps: Sequence[dg.AssetsDefinition] = (),
     code_version: str = "1",
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """`dg.asset` for an asset with a partition for each colour and month."""
+    """Return `dg.asset` for an asset that is partitioned by colour and month."""
     return dg.asset(
         group_name=group_name,
         kinds=kinds,

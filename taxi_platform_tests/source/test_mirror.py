@@ -25,8 +25,9 @@ from taxi_platform.local.ports import free_port
 from taxi_platform.settings import PUBLIC_MIRROR
 from taxi_platform.source.file_store import RawFiles
 from taxi_platform.source.http_client import safe_url
-from taxi_platform.source.mirror import Mirror, ranges
+from taxi_platform.source.mirror import Mirror
 from taxi_platform.source.raw_file import RawFile, Version
+from taxi_platform.trips.partitions import month_ranges
 from taxi_platform_tests.support.faulty_server import GOOD, Fault, FaultyServer
 from taxi_platform_tests.support.sample_files import GREEN, sample_gz
 
@@ -419,7 +420,7 @@ def test_a_folder_is_a_mirror(tmp_path):
 
 
 def test_the_public_mirror_s_months_are_known_without_asking():
-    assert ranges(Mirror(base_url=PUBLIC_MIRROR).published(GREEN.colour)) == "2019-01..2021-07"
+    assert month_ranges(Mirror(base_url=PUBLIC_MIRROR).published(GREEN.colour)) == "2019-01..2021-07"
 
 
 @pytest.mark.parametrize("fault", ["deleted", "changed", "no record", "broken record", "touched"])
@@ -539,12 +540,6 @@ def test_two_fetches_of_one_month_at_once_fetch_it_once(server, tmp_path, caplog
 )
 def test_the_etag_decides_then_the_date_then_the_length(now, known, is_still):
     assert now.is_still(known) is is_still
-
-
-def test_months_are_named_in_ranges():
-    assert ranges(["2021-01", "2020-12", "2020-03", "2020-04", "2020-05"]) == "2020-03..2020-05, 2020-12, 2021-01"
-    assert ranges(["2019-11", "2019-12", "2020-01"]) == "2019-11..2020-01"
-    assert ranges([]) == ""
 
 
 def test_a_file_that_is_larger_than_the_free_space_is_not_begun(files, server, tmp_path):

@@ -1,28 +1,59 @@
+"""Partition keys, month ranges and names of a month."""
+
+from datetime import date, datetime
+
 import pytest
 
 from taxi_platform.errors import BadPartition
-from taxi_platform.trips.partitions import TripMonth
+from taxi_platform.trips.columns import COLOURS, GREEN
+from taxi_platform.trips.partitions import TripMonth, month_ranges, months_between, trip_partitions
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_key_names_colour_then_month(colour: str) -> None:
+    month = TripMonth.from_key(f"{colour}|2020-12")
+    assert (month.colour, month.month, month.key) == (COLOURS[colour], "2020-12", f"{colour}|2020-12")
+    assert month.partition_key in trip_partitions.get_partition_keys()
+
+
+@pytest.mark.parametrize("key", ["purple|2020-03", "green|2018-12", "green|2135-01", "green|2020-3", "green", ""])
+def test_unknown_key_is_one_permanent_error(key: str) -> None:
+    with pytest.raises(BadPartition, match="There is no partition"):
+        TripMonth.from_key(key)
+
+
+def test_month_has_names_and_bounds() -> None:
+    month = TripMonth(GREEN, "2020-12")
+    assert (month.filename, month.gz_name) == ("green_tripdata_2020-12.csv", "green_tripdata_2020-12.csv.gz")
+    assert (month.parquet_name, month.suffix) == ("green_tripdata_2020-12.parquet", "2020_12")
+    assert (month.start, month.end) == (datetime(2020, 12, 1), datetime(2021, 1, 1))  # noqa: DTZ001 - local time
+    assert [month.has(day) for day in (date(2020, 11, 30), date(2020, 12, 31), date(2021, 1, 1))] == [
+        False,
+        True,
+        False,
+    ]
+
+
+def test_file_name_of_other_form_names_no_month() -> None:
+    assert TripMonth.from_file(GREEN, "green_tripdata_2020-04.csv") == TripMonth(GREEN, "2020-04")
+    for name in ("green_tripdata_2020-13.csv", "yellow_tripdata_2020-04.csv", "green_tripdata_2020-04.csv.gz"):
+        assert TripMonth.from_file(GREEN, name) is None
+
+
+def test_months_between_include_both_ends() -> None:
+    assert [month.month for month in months_between(GREEN, "2019-12", "2020-02")] == ["2019-12", "2020-01", "2020-02"]
 
 
 @pytest.mark.parametrize(
-    ("key", "problem"),
-    [
-        ("purple|2020-03", "'purple' is not a taxi colour"),
-        ("2020-03", "'2020-03' is not a taxi colour"),
-        ("green", "'' is not one of its months"),
-        ("green|2018-12", "'2018-12' is not one of its months"),
-        ("green|2222-01", "'2222-01' is not one of its months"),
-        ("green|2020-13", "'2020-13' is not one of its months"),
-        ("green|2020-3", "'2020-3' is not one of its months"),
-    ],
+    ("first", "last", "reason"),
+    [("2018-12", "2020-01", "2018-12 is not a month from"), ("2020-02", "2020-01", "2020-02 is after 2020-01")],
 )
-def test_unknown_partition_key_is_permanent_error(key, problem):
-    with pytest.raises(BadPartition) as caught:
-        TripMonth.from_key(key)
-
-    assert problem in str(caught.value)
-    assert not caught.value.allow_retries
+def test_months_between_refuses_bad_bounds(first: str, last: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        months_between(GREEN, first, last)
 
 
-def test_partition_key_round_trip():
-    assert TripMonth.from_key("green|2020-03").partition_key == "green|2020-03"
+def test_month_ranges_shorten_runs_of_three() -> None:
+    assert month_ranges(["2021-01", "2020-12", "2020-03", "2020-04", "2020-05"]) == "2020-03..2020-05, 2020-12, 2021-01"
+    assert month_ranges(["2019-11", "2019-12", "2020-01"]) == "2019-11..2020-01"
+    assert month_ranges([]) == ""

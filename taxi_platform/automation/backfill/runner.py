@@ -24,7 +24,7 @@ from taxi_platform.errors import TaxiError
 from taxi_platform.redaction import without_secrets
 from taxi_platform.trips.columns import Colour
 from taxi_platform.trips.load_record import LoadRecord, months_to_reload
-from taxi_platform.trips.partitions import TripMonth, month_partitions
+from taxi_platform.trips.partitions import TripMonth
 
 ATTEMPTS = 3
 """Runs of a month whose process is killed; a run that fails in its own words is not repeated."""
@@ -44,17 +44,6 @@ class Outcome:
     seconds: float = 0.0
     skipped: bool = False
     error: str | None = None
-
-
-def months_between(colour: Colour, first: str, last: str) -> list[TripMonth]:
-    """The months from `first` to `last`, both `YYYY-MM` and both included. Raises ValueError with the reason."""
-    known = month_partitions.get_partition_keys()
-    for month in (first, last):
-        if month not in known:
-            raise ValueError(f"{month} is no month from {known[0]} to {known[-1]}, in the form YYYY-MM.")
-    if first > last:
-        raise ValueError(f"{first} is after {last}.")
-    return [TripMonth(colour, month) for month in known if first <= month <= last]
 
 
 @dataclass
