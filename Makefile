@@ -72,17 +72,17 @@ clean:
 
 $(INSTALLED): .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing the platform in .venv; this takes a minute or two, once."
-	@$(PIP) --editable .
+	@$(PIP) --editable '.[marts]'
 	@touch $@
 
 $(INSTALLED_EMULATORS): .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing the platform and the emulators in .venv; this takes a minute or two, once."
-	@$(PIP) --editable '.[emulators]'
+	@$(PIP) --editable '.[emulators,marts]'
 	@touch $@ $(INSTALLED)
 
 $(INSTALLED_FOR_TESTS): .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing the platform and what its tests need in .venv; this takes a few minutes, once."
-	@$(PIP) --editable '.[dev,emulators]'
+	@$(PIP) --editable '.[dev,emulators,marts]'
 	@touch $@ $(INSTALLED) $(INSTALLED_EMULATORS)
 
 # Without the constraints: they do not name what the bench extra brings.

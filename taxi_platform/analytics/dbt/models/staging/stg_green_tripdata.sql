@@ -1,0 +1,27 @@
+select
+    unique_row_id,
+    filename,
+    {{ file_month('filename') }} as file_month,
+    'Green' as service_type,
+    {{ as_integer('vendorid') }} as vendor_id,
+    {{ as_integer('ratecodeid') }} as rate_code_id,
+    {{ as_integer('pulocationid') }} as pickup_location_id,
+    {{ as_integer('dolocationid') }} as dropoff_location_id,
+    lpep_pickup_datetime as pickup_datetime,
+    lpep_dropoff_datetime as dropoff_datetime,
+    store_and_fwd_flag,
+    {{ as_integer('passenger_count') }} as passenger_count,
+    {{ as_decimal('trip_distance') }} as trip_distance,
+    {{ as_integer('trip_type') }} as trip_type,
+    {{ as_decimal('fare_amount') }} as fare_amount,
+    {{ as_decimal('extra') }} as extra,
+    {{ as_decimal('mta_tax') }} as mta_tax,
+    {{ as_decimal('tip_amount') }} as tip_amount,
+    {{ as_decimal('tolls_amount') }} as tolls_amount,
+    {{ as_decimal('ehail_fee') }} as ehail_fee,
+    {{ as_decimal('improvement_surcharge') }} as improvement_surcharge,
+    {{ as_decimal('congestion_surcharge') }} as congestion_surcharge,
+    {{ as_decimal('total_amount') }} as total_amount,
+    coalesce({{ as_integer('payment_type') }}, 0) as payment_type
+from {{ trips('green_tripdata') }} as trips
+where vendorid is not null and {{ in_chosen_files('lpep_pickup_datetime') }}

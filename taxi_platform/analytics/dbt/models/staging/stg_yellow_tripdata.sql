@@ -1,0 +1,27 @@
+select
+    unique_row_id,
+    filename,
+    {{ file_month('filename') }} as file_month,
+    'Yellow' as service_type,
+    {{ as_integer('vendorid') }} as vendor_id,
+    {{ as_integer('ratecodeid') }} as rate_code_id,
+    {{ as_integer('pulocationid') }} as pickup_location_id,
+    {{ as_integer('dolocationid') }} as dropoff_location_id,
+    tpep_pickup_datetime as pickup_datetime,
+    tpep_dropoff_datetime as dropoff_datetime,
+    store_and_fwd_flag,
+    {{ as_integer('passenger_count') }} as passenger_count,
+    {{ as_decimal('trip_distance') }} as trip_distance,
+    1 as trip_type,
+    {{ as_decimal('fare_amount') }} as fare_amount,
+    {{ as_decimal('extra') }} as extra,
+    {{ as_decimal('mta_tax') }} as mta_tax,
+    {{ as_decimal('tip_amount') }} as tip_amount,
+    {{ as_decimal('tolls_amount') }} as tolls_amount,
+    cast(null as {{ decimal() }}) as ehail_fee,
+    {{ as_decimal('improvement_surcharge') }} as improvement_surcharge,
+    {{ as_decimal('congestion_surcharge') }} as congestion_surcharge,
+    {{ as_decimal('total_amount') }} as total_amount,
+    coalesce({{ as_integer('payment_type') }}, 0) as payment_type
+from {{ trips('yellow_tripdata') }} as trips
+where vendorid is not null and {{ in_chosen_files('tpep_pickup_datetime') }}
