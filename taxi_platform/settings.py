@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     docker_hub_url: str = Field(default="https://hub.docker.com/v2", validation_alias="TAXI_DOCKER_HUB_URL")
     github_api_url: str = Field(default="https://api.github.com", validation_alias="TAXI_GITHUB_API_URL")
     postgres_url: SecretStr | None = Field(default=None, validation_alias="TAXI_POSTGRES_URL")
+    lake_path: Path | None = Field(default=None, validation_alias="TAXI_LAKE_PATH")
     gcp_project: str | None = Field(default=None, validation_alias="GCP_PROJECT_ID")
     gcp_location: str = Field(default="us-central1", validation_alias="GCP_LOCATION")
     gcp_bucket: str | None = Field(default=None, validation_alias="GCP_BUCKET_NAME")

@@ -38,7 +38,12 @@ def test_every_column_of_every_asset_is_described(spec: dg.AssetSpec) -> None:
 
 
 def test_assets_have_the_names_groups_and_partitions_of_the_contract() -> None:
-    trips = {"raw_csv": "source", "postgres_staging": "postgres", "postgres_tripdata": "postgres"}
+    trips = {
+        "raw_csv": "source",
+        "postgres_staging": "postgres",
+        "postgres_tripdata": "postgres",
+        "lake_parquet": "lake",
+    }
     trips |= dict.fromkeys(("gcs_csv", "bigquery_external", "bigquery_monthly", "bigquery_tripdata"), "bigquery")
     for name, group in trips.items():
         assert SPECS[name].group_name == group

@@ -2,12 +2,13 @@
 
 from taxi_platform.destinations.base import Destination
 from taxi_platform.destinations.bigquery.destination import BIGQUERY, BigQueryResources
+from taxi_platform.destinations.lake.destination import LAKE, LakeResources
 from taxi_platform.destinations.postgres.destination import POSTGRES, PostgresResources
 
-DESTINATIONS: tuple[Destination, ...] = (POSTGRES, BIGQUERY)
+DESTINATIONS: tuple[Destination, ...] = (POSTGRES, BIGQUERY, LAKE)
 
 
-class DestinationResources(PostgresResources, BigQueryResources, total=False):
+class DestinationResources(PostgresResources, BigQueryResources, LakeResources, total=False):
     """The resources of all destinations, by key."""
 
 

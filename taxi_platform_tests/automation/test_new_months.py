@@ -15,6 +15,7 @@ from taxi_platform.definitions import build_defs
 from taxi_platform.destinations.postgres.merge import merge
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.destinations.postgres.staging import stage
+from taxi_platform.destinations.registry import resource_keys
 from taxi_platform.google_cloud.resources import GoogleBigQuery, GoogleStorage
 from taxi_platform.local.emulators.servers import Emulators
 from taxi_platform.source.mirror import Mirror
@@ -57,7 +58,7 @@ class Platform:
         self.sensor = self.defs.resolve_sensor_def("new_months_sensor")
         self._folder = folder
         resources = self.defs.resources or {}
-        self._resources = {name: resources[name] for name in ("mirror", "postgres", "gcs", "bigquery")}
+        self._resources = {name: resources[name] for name in ("mirror", *resource_keys())}
 
     def publish(self, *keys: str) -> None:
         """Only that a file is there is asked."""

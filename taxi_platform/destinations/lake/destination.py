@@ -1,0 +1,49 @@
+"""The lake as a destination: what it offers to the rest of the platform."""
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from taxi_platform.destinations.base import Destination, Resources
+from taxi_platform.destinations.lake.assets import lake_parquet
+from taxi_platform.destinations.lake.checks import lake_checks
+from taxi_platform.destinations.lake.io_managers import LakeMonths
+from taxi_platform.destinations.lake.lake_files import read_records
+from taxi_platform.destinations.lake.resource import Lake
+from taxi_platform.settings import Settings
+from taxi_platform.trips.columns import Colour
+from taxi_platform.trips.load_record import LoadRecord
+from taxi_platform.trips.partitions import TripMonth
+
+
+class LakeResources(TypedDict, total=False):
+    """The destination's resources and IO managers, by key."""
+
+    lake: Lake
+    lake_months: LakeMonths
+
+
+class LakeDestination(Destination):
+    """The Parquet lake: the folder of TAXI_LAKE_PATH, else `lake` in the data directory."""
+
+    name = "lake"
+    assets = (lake_parquet,)
+    checks = (lake_checks,)
+    resource_keys = frozenset({"lake"})
+
+    def resources(self, given: Resources) -> dict[str, Any]:
+        """Return the lake and the IO manager on it."""
+        lake = given.get("lake") or Lake()
+        return {"lake": lake, "lake_months": LakeMonths(lake=lake)}
+
+    def is_scheduled(self, resources: Resources) -> bool:
+        """Return whether the lake's folder is set: only then it is one that all runs share for certain."""
+        return bool(resources["lake"].path or Settings().lake_path)
+
+    def loaded_months(self, resources: Resources, colour: Colour) -> Mapping[TripMonth, LoadRecord]:
+        """Return the load records in the metadata of the files."""
+        lake: Lake = resources["lake"]
+        with lake.connect(f"read the load records of {colour.name}") as connection:
+            return read_records(connection, lake.folder, colour)
+
+
+LAKE = LakeDestination()

@@ -1,0 +1,56 @@
+"""The lake as a Dagster resource: its folder and connections to DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from taxi_platform.destinations.lake.libraries import duckdb
+from taxi_platform.errors import DatabaseUnavailable, ends_when_stopped
+from taxi_platform.settings import Settings
+
+MEMORY_LIMIT = "192MB"
+"""Of DuckDB's buffers. What it writes and reads passes through in pieces; only a large set of duplicates spills."""
+
+
+class Lake(dg.ConfigurableResource):
+    """The Parquet lake: a folder that all runs share."""
+
+    path: str | None = Field(
+        default=None, description="Folder of the lake. If empty: the setting TAXI_LAKE_PATH, else `lake` in TAXI_HOME."
+    )
+    merge_timeout: float = Field(default=600, description="Seconds to wait for other merges of the same colour.")
+
+    @property
+    def folder(self) -> Path:
+        """The lake's folder as an absolute path."""
+        settings = Settings()
+        chosen = Path(self.path) if self.path else settings.lake_path or settings.home_folder / "lake"
+        return chosen.expanduser().absolute()
+
+    @contextmanager
+    def connect(self, purpose: str, spill: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection to a DuckDB in memory. Raise DatabaseUnavailable for an I/O error.
+
+        `purpose` completes "The lake failed to ...". Results larger than memory are written to `spill`.
+        """
+        config = {
+            # One thread writes smaller files than two, the same bytes each time, in the same time.
+            "threads": 1,
+            "memory_limit": MEMORY_LIMIT,
+            "temp_directory": str(spill or ""),
+            "autoinstall_known_extensions": False,
+            "python_enable_replacements": False,
+        }
+        try:
+            with ends_when_stopped(), duckdb.connect(config=config) as connection:
+                yield connection
+        except (duckdb.IOException, OSError) as error:
+            raise DatabaseUnavailable(
+                f"The lake in {self.folder} failed to {purpose}: {str(error).splitlines()[0]}",
+                "Check that the folder exists, is writable and has free disk space.",
+            ) from error

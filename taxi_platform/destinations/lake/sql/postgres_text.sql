@@ -1,0 +1,10 @@
+-- A number's text form in Postgres: DuckDB writes 8.0 for 8, and 1000000000000000.0 for 1e+15.
+create macro postgres_text(x) as
+    case
+        when abs(x) >= 1e15 and abs(x) < 1e16
+            then if(x < 0, '-', '')
+                || regexp_replace(rtrim(replace(abs(x)::varchar, '.', ''), '0'), '^(.)(.+)$', '\1.\2')
+                || 'e+15'
+        when suffix(x::varchar, '.0') then left(x::varchar, -2)
+        else x::varchar
+    end

@@ -1,0 +1,7 @@
+"""The guarantees of the contract in the lake, and what belongs to the lake alone."""
+
+from taxi_platform_tests.destinations.contract import FivePoints
+
+
+class TestFivePoints(FivePoints):
+    table = "green_tripdata"
