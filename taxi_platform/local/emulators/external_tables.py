@@ -14,6 +14,8 @@ import http.client
 import json
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -33,11 +35,41 @@ class ExternalTables(ThreadingHTTPServer):
         self.emulator_port = emulator_port
         self.configurations: dict[str, Any] = {}
         """`externalDataConfiguration` of each external table, by the table's path."""
+        self._changed = threading.Condition()
+        self._under_way = 0
+        self._creating = False
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """Let a request pass, unless an external table is being created: none sees the table without its rows."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._creating)
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def creating(self) -> Iterator[None]:
+        """Hold back all other requests, after those that are under way have ended."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._creating)
+            self._creating = True
+            self._changed.wait_for(lambda: self._under_way == 0)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._creating = False
+                self._changed.notify_all()
 
     def stop(self) -> None:
         self.shutdown()
@@ -52,7 +84,9 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        status, kind, content = self._ask(self.command, self.path, self._body())
+        body = self._body()
+        with self.server.passing():
+            status, kind, content = self._ask(self.command, self.path, body)
         known = self.server.configurations.get(self.path.partition("?")[0])
         if known and status == 200:
             external = {"type": "EXTERNAL", "externalDataConfiguration": known}
@@ -62,25 +96,31 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self._body()
         if _TABLES.match(self.path) and "externalDataConfiguration" in (table := json.loads(body)):
-            self._make_external(table)
+            with self.server.creating():
+                created = self._create_external(table)
+            self._answer(*created)
             return
         if _JOBS.match(self.path):
             body = _with_parameters(json.loads(body))
-        self._answer(*self._ask(self.command, self.path, body))
+        self._pass_on(body)
 
     def do_DELETE(self) -> None:
         self.server.configurations.pop(self.path.partition("?")[0], None)
-        self._answer(*self._ask(self.command, self.path, self._body()))
+        self._pass_on(self._body())
+
+    def _pass_on(self, body: bytes) -> None:
+        with self.server.passing():
+            response = self._ask(self.command, self.path, body)
+        self._answer(*response)
 
     do_PATCH = do_PUT = do_GET  # noqa: N815
 
-    def _make_external(self, table: dict[str, Any]) -> None:
-        """Makes a plain table and loads the object into it; the table is gone again when that fails."""
+    def _create_external(self, table: dict[str, Any]) -> tuple[int, str, bytes]:
+        """Create a plain table and load the object into it; drop the table if that fails."""
         configuration = table.pop("externalDataConfiguration")
         status, kind, content = self._ask("POST", self.path, json.dumps(table).encode())
         if status != 200:
-            self._answer(status, kind, content)
-            return
+            return status, kind, content
         options = configuration.get("csvOptions", {})
         load = {
             "sourceUris": configuration["sourceUris"],
@@ -100,11 +140,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._ask("DELETE", path, b"")
             message = f"{configuration['sourceUris']} cannot be read: {failure or answer.decode()}"
             error = {"code": 400, "message": message, "errors": [{"reason": "invalid", "message": message}]}
-            self._answer(400, "application/json", json.dumps({"error": error}).encode())
-            return
+            return 400, "application/json", json.dumps({"error": error}).encode()
         self.server.configurations[path] = configuration
         external = {"type": "EXTERNAL", "externalDataConfiguration": configuration}
-        self._answer(200, kind, json.dumps(json.loads(content) | external).encode())
+        return 200, kind, json.dumps(json.loads(content) | external).encode()
 
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("content-length") or 0))

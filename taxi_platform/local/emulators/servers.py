@@ -31,6 +31,10 @@ if module == "bqemulator":
     # It would download DuckDB's extension; a package brings it.
     import duckdb_extensions
     duckdb_extensions.import_extension("spatial")
+    # It would let DuckDB guess the quote character, and a file with two apostrophes would lose the rows between them.
+    from bqemulator.jobs import executor
+    csv = "COPY {} FROM ? (FORMAT CSV, HEADER, DELIMITER ',', QUOTE '\\"', ESCAPE '\\"')"
+    executor._LOAD_FORMAT_HANDLERS["CSV"] = lambda path, table, app: app.engine.execute(csv.format(table), [path])
 runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
 
