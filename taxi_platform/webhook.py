@@ -1,6 +1,6 @@
-"""A chat's incoming webhook: one line of text to Slack or Discord.
+"""Messages of one line to a chat's incoming webhook, Slack or Discord.
 
-Not here: what is worth a message. A message is a courtesy: whatever happens to it, the caller goes on.
+A message that cannot be delivered never fails its caller.
 """
 
 import json
@@ -19,6 +19,7 @@ from urllib.request import (
 )
 
 import dagster as dg
+from pydantic import Field
 
 from taxi_platform.settings import Settings
 
@@ -27,35 +28,36 @@ DISCORD_LIMIT = 2000
 
 
 class Webhook(dg.ConfigurableResource):
-    """A Slack or Discord webhook, told apart by the host; every other host is spoken to as Slack is.
+    """A webhook in Discord's form if the host is Discord's, otherwise in Slack's.
 
-    The URL is a secret: whoever has it can post. It is in no log, message or metadata. Leave `url` to the setting: what
-    is given to a resource in code is shown in the web interface.
+    The URL is a secret, since everyone who has it can post, and appears in no log, message or metadata. Leave `url` to
+    the setting: the web interface shows values that are given to a resource in code.
     """
 
-    url: str | None = None
-    """None: TAXI_ALERT_WEBHOOK, and nothing is sent when that is not set either."""
-    timeout: float = 5.0
-    """Seconds, for the connection and for each silence after it."""
+    url: str | None = Field(
+        default=None, description="Default: TAXI_ALERT_WEBHOOK. Without either, no message is sent."
+    )
+    timeout: float = Field(default=5.0, description="Seconds to wait for a connection, and for more data after that.")
 
     def send(self, text: str) -> bool:
-        """Whether the chat took the text. Never raises: a webhook that is down is a warning in the log."""
-        url = self._address()
+        """Send the text and return whether the chat accepted it. Never raise; log a warning instead."""
+        url = self._configured_url()
         if url is None:
             return False
-        trouble = self._post(url, text)
-        if trouble is not None:
-            dg.get_dagster_logger().warning(f"The webhook did not take a message: {trouble}. Nothing else is affected.")
-        return trouble is None
+        problem = self._post(url, text)
+        if problem is not None:
+            what = f"A message to the webhook was not delivered: {problem}."
+            dg.get_dagster_logger().warning(f"{what} Check TAXI_ALERT_WEBHOOK.")
+        return problem is None
 
-    def _address(self) -> str | None:
+    def _configured_url(self) -> str | None:
         secret = Settings().alert_webhook
         return self.url or (secret.get_secret_value() if secret else None)
 
     def _post(self, url: str, text: str) -> str | None:
-        """What went wrong, in words that do not hold the URL; None when all is well."""
+        """Return what went wrong, without the URL, or None if the message was delivered."""
         # Not with requests: its connection pool logs the path of every request at level DEBUG, and here that is the
-        # secret. Errors are told by their kind, since their texts may quote the URL.
+        # secret. Errors are reported by their type, since their texts may quote the URL.
         try:
             if urlsplit(url).scheme not in ("http", "https"):
                 return "TAXI_ALERT_WEBHOOK is not an http or https URL"
@@ -65,13 +67,13 @@ class Webhook(dg.ConfigurableResource):
                 return None
         except HTTPError as error:
             error.close()
-            return f"it answered {error.code}"
+            return f"the response's status is {error.code}"
         except (OSError, ValueError, HTTPException) as error:
-            return f"it cannot be reached ({type(error).__name__})"
+            return f"the request failed ({type(error).__name__})"
 
 
 def _opener() -> OpenerDirector:
-    """Python's usual one without its redirects: a redirected POST becomes a GET that delivers nothing and succeeds."""
+    """Return Python's default opener without redirects: a redirected POST becomes a GET, which delivers nothing."""
     opener = OpenerDirector()
     for handler in (ProxyHandler, HTTPHandler, HTTPSHandler, HTTPDefaultErrorHandler, HTTPErrorProcessor):
         opener.add_handler(handler())
@@ -79,7 +81,7 @@ def _opener() -> OpenerDirector:
 
 
 def _message(url: str, text: str) -> dict[str, Any]:
-    """The text in the host's own form, in which it cannot ping anybody."""
+    """Return the text in the host's own form, escaped so that it mentions nobody."""
     host = urlsplit(url).hostname or ""
     if f".{host}".endswith((".discord.com", ".discordapp.com")):
         return {"content": text[:DISCORD_LIMIT], "allowed_mentions": {"parse": []}}

@@ -1,4 +1,4 @@
-"""A message to a chat: its form, and that nothing which happens to it does harm or tells the address."""
+"""Messages to a chat: their form, and that a failed one harms nothing and does not reveal the URL."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from taxi_platform_tests.support.api_server import Answer, api_server
 SECRET = "T0123-B0456-hidden"
 
 
-def test_slack_hears_a_text_that_cannot_ping() -> None:
+def test_slack_message_is_escaped() -> None:
     with api_server(lambda _: Answer(b"ok")) as server:
         assert Webhook(url=f"{server.url}/services/x").send("1 & 2: <!channel>")
     (asked,) = server.asked
@@ -30,11 +30,9 @@ def test_slack_hears_a_text_that_cannot_ping() -> None:
         ("notdiscord.com", {"text": "é" * 3000}),
     ],
 )
-def test_the_host_tells_discord_and_each_gets_its_own_form(
-    host: str, form: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_host_determines_form_of_message(host: str, form: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     with api_server(lambda _: Answer(b"", 204)) as server:
-        # The server stands in as the way to the host: a proxy is asked with the whole URL.
+        # The server is the proxy of the host: a proxy receives the whole URL.
         monkeypatch.setenv("http_proxy", server.url)
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.delenv("NO_PROXY", raising=False)
@@ -44,7 +42,7 @@ def test_the_host_tells_discord_and_each_gets_its_own_form(
     assert json.loads(asked.body) == form
 
 
-def test_the_setting_is_used_when_a_message_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_url_is_the_setting_at_time_of_use(monkeypatch: pytest.MonkeyPatch) -> None:
     webhook = Webhook()
     with api_server(lambda _: Answer(b"ok")) as server:
         monkeypatch.setenv("TAXI_ALERT_WEBHOOK", f"{server.url}/{SECRET}")
@@ -52,19 +50,19 @@ def test_the_setting_is_used_when_a_message_is_sent(monkeypatch: pytest.MonkeyPa
     assert server.asked[0].path == f"/{SECRET}"
 
 
-def test_without_a_setting_nothing_is_sent(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_setting_means_no_message(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.delenv("TAXI_ALERT_WEBHOOK", raising=False)
     assert Webhook().send("hello") is False
     assert caplog.text == ""
 
 
 @pytest.mark.parametrize("status", [302, 404, 429, 500])
-def test_a_refused_message_is_a_warning_without_the_address(status: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_refused_message_is_a_warning_without_the_url(status: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with api_server(lambda _: Answer(b"no", status, {"Location": "/elsewhere"})) as server:
         assert Webhook(url=f"{server.url}/{SECRET}").send("hello") is False
     assert len(server.asked) == 1
-    assert f"it answered {status}" in caplog.text
+    assert f"status is {status}" in caplog.text
     assert SECRET not in caplog.text
 
 
@@ -81,14 +79,14 @@ def test_a_refused_message_is_a_warning_without_the_address(status: int, caplog:
         f"http://127.0.0.1:9/{SECRET} with a space",
     ],
 )
-def test_an_address_that_takes_nothing_harms_nothing(url: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_message_is_a_warning_without_the_url(url: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     assert Webhook(url=url).send("hello") is False
-    assert "did not take a message" in caplog.text
+    assert "was not delivered" in caplog.text
     assert SECRET not in caplog.text
 
 
-def test_an_answer_that_breaks_off_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_incomplete_response_does_not_reveal_the_url(caplog: pytest.LogCaptureFixture) -> None:
     with api_server(lambda _: Answer(b"", 200, {"Transfer-Encoding": "chunked"})) as server:
         Webhook(url=f"{server.url}/{SECRET}", timeout=5).send("hello")
     assert SECRET not in caplog.text

@@ -1,1 +1,1 @@
-"""The tutorial: small examples, each readable in a minute."""
+"""The tutorial: small examples of Dagster, each readable in a minute and a module of its own."""

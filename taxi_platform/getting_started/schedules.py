@@ -1,4 +1,4 @@
-"""Schedules of the tutorial, off until switched on in the web interface. Times are New York's."""
+"""The tutorial's schedules, off until you switch them on in the web interface."""
 
 import dagster as dg
 
@@ -13,7 +13,7 @@ hello_schedule = dg.ScheduleDefinition(
     execution_timezone=NEW_YORK,
     run_config={"name": "Sarah"},
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Greets Sarah every day at ten.",
+    description="Greets Sarah every day at ten, New York's time.",
 )
 
 statistics_schedule = dg.ScheduleDefinition(
@@ -22,5 +22,5 @@ statistics_schedule = dg.ScheduleDefinition(
     cron_schedule="0 * * * *",
     execution_timezone=NEW_YORK,
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Asks for the image's pulls and the repository's stars every hour.",
+    description="Requests the image's pulls and the repository's stars every hour.",
 )

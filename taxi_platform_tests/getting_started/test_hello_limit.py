@@ -1,4 +1,4 @@
-"""At most two runs of hello world at a time, with the real daemon and the platform's own instance configuration."""
+"""At most two runs of hello_world at a time, with the daemon and the platform's own instance configuration."""
 
 from pathlib import Path
 from threading import Event
@@ -8,31 +8,31 @@ from taxi_platform.getting_started.jobs import HELLO_LIMIT_TAG
 from taxi_platform_tests.support.api_server import Answer, Asked, api_server
 from taxi_platform_tests.support.web_interface import until, web_interface
 
-LIKE_HELLO = {HELLO_LIMIT_TAG: "hello_world"}
+LIMITED = {HELLO_LIMIT_TAG: "hello_world"}
 
 
 def slow(image: str) -> dict[str, Any]:
-    """Configuration of a statistics run that lasts until the local API lets it go."""
+    """Return the configuration of a statistics run that lasts until the local API responds."""
     return {"ops": {"docker_image_pulls": {"config": {"image": image}}}}
 
 
-def test_a_third_hello_waits_until_one_of_two_has_ended(tmp_path: Path, postgres_url: str) -> None:
+def test_third_hello_run_waits_for_one_of_two(tmp_path: Path, postgres_url: str) -> None:
     release = Event()
 
-    def answer(asked: Asked) -> Answer:
-        if "slow" in asked.path:
+    def respond(request: Asked) -> Answer:
+        if "slow" in request.path:
             release.wait(120)
         return Answer({"pull_count": 1, "stargazers_count": 1})
 
-    with api_server(answer) as api:
+    with api_server(respond) as api:
         apis = {"TAXI_DOCKER_HUB_URL": api.url, "TAXI_GITHUB_API_URL": api.url}
         settings = {**apis, "TAXI_ALERT_WEBHOOK": "", "TAXI_RUNS_AT_ONCE": "10"}
         with web_interface(tmp_path, postgres_url, settings) as web:
-            # Greetings end at once, so two runs that can be held up take their places.
-            running = [web.launch_job("statistics", slow(f"slow/{name}"), LIKE_HELLO) for name in ("a", "b")]
+            # Runs of hello_world end at once, so two runs that can be delayed carry its tag instead.
+            running = [web.launch_job("statistics", slow(f"slow/{name}"), LIMITED) for name in ("a", "b")]
             until(lambda: all(web.run_status(run) == "STARTED" for run in running))
             third = web.launch_job("hello_world", {"name": "Ann"})
-            # A run without the limit that is asked for later: when it has run, the daemon has passed over the third.
+            # A later run without the limit: when it has finished, the daemon has passed over the third.
             later = web.launch_job("statistics", {})
             until(lambda: web.run_status(later) == "SUCCESS")
             assert web.run_status(third) == "QUEUED"

@@ -1,4 +1,4 @@
-"""Hello world: what it says, in what order, to whom."""
+"""The job hello_world: what it logs, and in which order."""
 
 import dagster as dg
 import pytest
@@ -6,8 +6,8 @@ import pytest
 from taxi_platform.getting_started.jobs import HELLO_LIMIT_TAG, hello_world
 
 
-def said(run_config: dict[str, str] | None) -> list[str]:
-    """What the ops of one run log, in order."""
+def logs(run_config: dict[str, str] | None) -> list[str]:
+    """Return what the ops of one run log."""
     with dg.DagsterInstance.ephemeral() as instance:
         result = hello_world.execute_in_process(run_config=run_config, instance=instance)
         assert result.success
@@ -15,13 +15,13 @@ def said(run_config: dict[str, str] | None) -> list[str]:
 
 
 @pytest.mark.parametrize(("run_config", "name"), [(None, "Will"), ({}, "Will"), ({"name": "Ann"}, "Ann")])
-def test_greeting_value_goodbye(run_config: dict[str, str] | None, name: str) -> None:
-    assert said(run_config) == [
+def test_hello_world_greets_name_and_passes_value(run_config: dict[str, str] | None, name: str) -> None:
+    assert logs(run_config) == [
         f"Hello, {name}!",
         "This is an output: I was generated during this run.",
         f"Goodbye, {name}!",
     ]
 
 
-def test_its_runs_carry_the_tag_that_the_instance_limits() -> None:
+def test_hello_world_has_tag_that_the_instance_limits() -> None:
     assert hello_world.tags[HELLO_LIMIT_TAG] == "hello_world"

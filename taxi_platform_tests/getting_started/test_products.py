@@ -292,7 +292,7 @@ def test_a_chat_that_is_down_harms_nothing_and_stays_secret(
     result = look(server.url, instance, webhook=webhook)
     assert result.success
     said = "\n".join(str(entry) for entry in instance.all_logs(result.run_id))
-    assert "did not take a message" in said
+    assert "was not delivered" in said
     assert SECRET not in said
 
 
