@@ -1,126 +1,119 @@
-"""One GET of a public JSON API: the answer, or an error that says what is wrong with it.
+"""GET requests to public JSON APIs, with timeouts, rate limits and errors that say what to do.
 
-Not here: what an answer means; each API's own resource knows that. Messages show a URL without user, password and
-query, where people put tokens.
+What a response must contain is up to the resource of each API. Messages show URLs without user, password and query,
+which may hold secrets.
 """
 
 import json
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
 import requests
 
 from taxi_platform.errors import BadAnswer, BadSetting, RateLimited, SourceUnavailable
-from taxi_platform.source.http_client import safe_url
+from taxi_platform.source.http_client import retry_after, safe_url
 
-PATIENCE = 60.0
-"""Seconds that a run waits because an API's rate limit asks for it."""
+LONGEST_WAIT = 60.0
+"""Seconds that a run waits at most because of a rate limit."""
 
-UNNAMED_PAUSE = 60.0
-"""Seconds to stay away when an API names no time: what GitHub's documentation asks for."""
+DEFAULT_WAIT = 60.0
+"""Seconds to wait if the API names no time, as GitHub's documentation asks."""
+
+LONGEST_NAMED_WAIT = timedelta(days=1)
 
 
 def get_json(
     url: str, *, timeout: float, params: Mapping[str, int] | None = None, headers: Mapping[str, str] | None = None
 ) -> Any:
-    """The JSON that `url` answers; `timeout` in seconds, for the connection and for each silence after it.
+    """Return the JSON at `url`; `timeout` in seconds, for the connection and for more data after that.
 
-    Raises SourceUnavailable (no answer, 5xx), RateLimited, BadAnswer (other statuses, not JSON) or BadSetting (no URL).
+    Raise SourceUnavailable (no response, 5xx), RateLimited, BadAnswer (other statuses, not JSON) or BadSetting (invalid
+    URL).
     """
     response = _get(url, timeout, params, headers)
-    pause = _pause_asked_for(response)
-    if pause is not None and pause <= PATIENCE:
-        time.sleep(pause)
+    wait = _required_wait(response)
+    if wait is not None and wait <= LONGEST_WAIT:
+        time.sleep(wait)
         response = _get(url, timeout, params, headers)
-        pause = _pause_asked_for(response)
-    if pause is not None:
-        until = datetime.now(UTC) + timedelta(seconds=pause)
+        wait = _required_wait(response)
+    if wait is not None:
+        until = datetime.now(UTC) + timedelta(seconds=min(wait, LONGEST_NAMED_WAIT.total_seconds()))
         raise RateLimited(
-            f"{safe_url(url)} answered {response.status_code}: too many requests from this address.",
-            f"A rerun helps after {until:%Y-%m-%d %H:%M:%S} UTC, not before.",
+            f"{safe_url(url)} responded {response.status_code}: too many requests from this address.",
+            f"Run it again after {until:%Y-%m-%d %H:%M:%S} UTC, not before.",
         )
     _check_status(response, url)
     return decode(response.content, safe_url(url))
 
 
-def decode(content: bytes, where: str) -> Any:
-    """`content` as JSON. Raises BadAnswer, with `where` it came from in the message."""
+def decode(content: bytes, origin: str) -> Any:
+    """Return the parsed JSON. Raise BadAnswer, naming its `origin`, if it is none."""
     try:
-        return json.loads(content, parse_constant=_not_a_number)
+        return json.loads(content, parse_constant=_refuse_constant)
     except ValueError:
         start = content[:60].decode("utf-8", "replace")
         raise BadAnswer(
-            f"{where} answered something that is not JSON; it begins {start!r}.",
-            "A rerun helps once the API is itself again: open the address in a browser to see what it says.",
+            f"The response of {origin} is not JSON; it begins with {start!r}.",
+            "Open the address in a browser, and run this again once it shows JSON.",
         ) from None
 
 
 def _get(
     url: str, timeout: float, params: Mapping[str, int] | None, headers: Mapping[str, str] | None
 ) -> requests.Response:
-    # `from None`: the library's own messages carry the whole URL.
+    # `from None`: the library's own messages contain the whole URL.
     try:
         return requests.get(url, params=params, headers=headers, timeout=timeout)
-    except (requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL):
-        raise BadSetting(
-            f"{safe_url(url)} is not an address that can be asked.",
-            "A rerun does not help: correct the setting; it begins with http:// or https://.",
-        ) from None
     except requests.Timeout:
         raise SourceUnavailable(
-            f"{safe_url(url)} gave no answer within {timeout:g} seconds.",
-            "A rerun may help; if it never does, check the network and the setting that holds this address.",
+            f"{safe_url(url)} did not respond within {timeout:g} seconds.",
+            "Check the network, and the setting that holds this URL.",
+        ) from None
+    except ValueError:
+        # What requests and the libraries below it raise for a URL that cannot be parsed or requested.
+        raise BadSetting(
+            f"{safe_url(url)}, or the URL that it redirects to, is not valid.",
+            "Set a URL that begins with http:// or https:// in the setting that holds this URL.",
         ) from None
     except requests.RequestException as error:
         raise SourceUnavailable(
-            f"{safe_url(url)} cannot be reached, or broke off ({type(error).__name__}).",
-            "A rerun may help; if it never does, check the network and the setting that holds this address.",
+            f"The request to {safe_url(url)} failed ({type(error).__name__}).",
+            "Check the network, and the setting that holds this URL.",
         ) from None
 
 
 def _check_status(response: requests.Response, url: str) -> None:
     if response.status_code >= 500:
         raise SourceUnavailable(
-            f"{safe_url(url)} answered {response.status_code} {response.reason}.",
-            "A rerun may help: the fault is on the other side.",
+            f"{safe_url(url)} responded {response.status_code} {response.reason}.",
+            "The error is on the server's side; run it again later.",
         )
     if response.status_code != 200:
         raise BadAnswer(
-            f"{safe_url(url)} answered {response.status_code} {response.reason}.",
-            "A rerun does not help: check the name that was asked for, and the setting that holds this address.",
+            f"{safe_url(url)} responded {response.status_code} {response.reason}.",
+            "Check the requested name, and the setting that holds this URL.",
         )
 
 
-def _pause_asked_for(response: requests.Response) -> float | None:
-    """Seconds that a rate limit asks to stay away, None when the answer is not about a limit.
+def _required_wait(response: requests.Response) -> float | None:
+    """Return the seconds to wait because of a rate limit, or None for a response that is not about a limit.
 
-    GitHub answers 403 or 429, with Retry-After or with the limit's state; Docker Hub answers 429 with Retry-After.
+    GitHub responds 403 or 429, with Retry-After or with the state of the limit; Docker Hub 429 with Retry-After.
     """
     exhausted = response.headers.get("X-RateLimit-Remaining") == "0"
-    after = response.headers.get("Retry-After")
-    limited = response.status_code == 429 or (response.status_code == 403 and (exhausted or after is not None))
+    named = response.headers.get("Retry-After")
+    limited = response.status_code == 429 or (response.status_code == 403 and (exhausted or named is not None))
     if not limited:
         return None
-    if after is not None:
-        return _seconds_until(after)
-    if exhausted and response.headers.get("X-RateLimit-Reset", "").isdecimal():
-        return max(0.0, float(response.headers["X-RateLimit-Reset"]) - time.time())
-    return UNNAMED_PAUSE
+    reset = response.headers.get("X-RateLimit-Reset", "")
+    if named is None and exhausted and reset.isdecimal():
+        return max(0.0, float(reset) - time.time())
+    wait = retry_after(named)
+    return DEFAULT_WAIT if wait is None else wait
 
 
-def _seconds_until(retry_after: str) -> float:
-    """Retry-After is a number of seconds or a date."""
-    if retry_after.isdecimal():
-        return float(retry_after)
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
-        return UNNAMED_PAUSE
-
-
-def _not_a_number(constant: str) -> NoReturn:
-    """Python's parser takes NaN and Infinity, which are not JSON."""
+def _refuse_constant(constant: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python's parser accepts although they are not JSON."""
     raise ValueError(constant)

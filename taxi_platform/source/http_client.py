@@ -87,7 +87,7 @@ def _problem(response: requests.Response, shown: str) -> Exception | None:
         return None
     said = f"{shown} answers {status} {response.reason or ''}".rstrip()
     if status in (408, 425, 429) or status >= 500:
-        return Interrupted(said, _retry_after(response.headers.get("Retry-After")))
+        return Interrupted(said, retry_after(response.headers.get("Retry-After")))
     remedies = {
         401: "A rerun does not help: the mirror wants a user and a password; see TAXI_SOURCE_URL.",
         403: "A rerun does not help: the mirror refuses access to this file; see TAXI_SOURCE_URL.",
@@ -96,7 +96,7 @@ def _problem(response: requests.Response, shown: str) -> Exception | None:
     return PermanentError(f"{said}.", remedies.get(status, "A rerun does not help; see TAXI_SOURCE_URL."))
 
 
-def _retry_after(value: str | None) -> float | None:
+def retry_after(value: str | None) -> float | None:
     """Return the seconds that the header names, or None for one that cannot be parsed."""
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""What a GET of a JSON API says when the answer is not what it should be."""
+"""GET requests to JSON APIs: errors and rate limits."""
 
 import re
 import time
@@ -6,44 +6,48 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from threading import Event
+from typing import Any
 
+import dagster as dg
 import pytest
 
 from taxi_platform.errors import BadAnswer, BadSetting, RateLimited, SourceUnavailable
 from taxi_platform.getting_started.json_api import get_json
+from taxi_platform.getting_started.products import products_raw
+from taxi_platform.getting_started.statistics import docker_image_pulls, github_stars
 from taxi_platform_tests.support.api_server import Answer, Asked, api_server
 
 
-def ask(answer: Answer):
-    with api_server(lambda _: answer) as server:
+def get(response: Answer) -> Any:
+    with api_server(lambda _: response) as server:
         return get_json(f"{server.url}/thing", timeout=5)
 
 
-def test_the_answer_is_handed_back() -> None:
-    assert ask(Answer({"a": [1, 2.5, None, "x"]})) == {"a": [1, 2.5, None, "x"]}
+def test_json_is_returned() -> None:
+    assert get(Answer({"a": [1, 2.5, None, "x"]})) == {"a": [1, 2.5, None, "x"]}
 
 
 @pytest.mark.parametrize("content", [b"<html>Hello</html>", b"", b'{"products": [', b'{"price": NaN}', b"\xff\xfe\x00"])
-def test_what_is_not_json_is_a_bad_answer(content: bytes) -> None:
-    with pytest.raises(BadAnswer, match="not JSON") as caught:
-        ask(Answer(content))
+def test_invalid_json_is_bad_answer(content: bytes) -> None:
+    with pytest.raises(BadAnswer, match="is not JSON") as caught:
+        get(Answer(content))
     assert caught.value.allow_retries is False
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
-def test_a_fault_on_the_other_side_may_be_retried(status: int) -> None:
+def test_server_error_is_retried(status: int) -> None:
     with pytest.raises(SourceUnavailable, match=str(status)) as caught:
-        ask(Answer(b"", status))
+        get(Answer(b"", status))
     assert caught.value.allow_retries is True
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 204])
-def test_a_refusal_is_not_retried(status: int) -> None:
+def test_other_status_is_bad_answer(status: int) -> None:
     with pytest.raises(BadAnswer, match=str(status)):
-        ask(Answer(b"", status))
+        get(Answer(b"", status))
 
 
-def test_silence_ends_with_the_timeout() -> None:
+def test_silent_server_times_out() -> None:
     release = Event()
 
     def hold(_: Asked) -> Answer:
@@ -52,13 +56,13 @@ def test_silence_ends_with_the_timeout() -> None:
 
     with api_server(hold) as server:
         try:
-            with pytest.raises(SourceUnavailable, match=r"no answer within 0\.2 seconds"):
+            with pytest.raises(SourceUnavailable, match=r"did not respond within 0\.2 seconds"):
                 get_json(server.url, timeout=0.2)
         finally:
             release.set()
 
 
-def test_nobody_listening_is_told_without_user_password_and_query() -> None:
+def test_connection_error_shows_url_without_secrets() -> None:
     with api_server(lambda _: Answer({})) as server:
         port = server.url.rpartition(":")[2]
     with pytest.raises(SourceUnavailable) as caught:
@@ -68,19 +72,29 @@ def test_nobody_listening_is_told_without_user_password_and_query() -> None:
     assert caught.value.__suppress_context__
 
 
-def test_an_address_that_is_none_is_a_bad_setting() -> None:
+def test_invalid_url_is_bad_setting() -> None:
     with pytest.raises(BadSetting):
         get_json("dummyjson.com/products", timeout=5)
 
 
-def test_a_short_pause_is_kept_and_then_asked_again() -> None:
+@pytest.mark.parametrize(
+    "location", ["http://[::1/?hidden", "ftp://localhost/?hidden", f"http://{'a' * 64}.org/?hidden"]
+)
+def test_redirect_to_invalid_url_is_bad_setting(location: str) -> None:
+    with pytest.raises(BadSetting, match="redirects to") as caught:
+        get(Answer(b"", 302, {"Location": location}))
+    assert "hidden" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_short_wait_of_rate_limit_is_kept() -> None:
     arrivals: list[float] = []
 
-    def answer(_: Asked) -> Answer:
+    def respond(_: Asked) -> Answer:
         arrivals.append(time.monotonic())
         return Answer({"n": 1}) if len(arrivals) > 1 else Answer(b"", 429, {"Retry-After": "1"})
 
-    with api_server(answer) as server:
+    with api_server(respond) as server:
         assert get_json(server.url, timeout=5) == {"n": 1}
     assert len(arrivals) == 2
     assert arrivals[1] - arrivals[0] >= 1
@@ -99,9 +113,7 @@ def _in(seconds: int) -> datetime:
         (403, lambda: {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(_in(3600).timestamp()))}),
     ],
 )
-def test_a_long_pause_ends_the_run_with_the_time_to_come_back(
-    status: int, headers: Callable[[], dict[str, str]]
-) -> None:
+def test_long_wait_of_rate_limit_is_named(status: int, headers: Callable[[], dict[str, str]]) -> None:
     with api_server(lambda _: Answer(b"", status, headers())) as server:
         with pytest.raises(RateLimited) as caught:
             get_json(server.url, timeout=5)
@@ -110,3 +122,25 @@ def test_a_long_pause_ends_the_run_with_the_time_to_come_back(
     named = re.search(r"after (\S+ \S+) UTC", caught.value.remedy)
     assert named
     assert abs(datetime.fromisoformat(f"{named[1]}+00:00") - _in(3600)) < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("retry_after", ["\xb2", "soon", "-1", "9" * 5000, "Wed, 21 Oct 99999 07:28:00 GMT"])
+def test_invalid_retry_after_means_default_wait(retry_after: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taxi_platform.getting_started.json_api.DEFAULT_WAIT", 3600.0)
+    with pytest.raises(RateLimited, match="too many requests"):
+        get(Answer(b"", 429, {"Retry-After": retry_after}))
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Retry-After": "9" * 400}, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9" * 400}]
+)
+def test_endless_wait_of_rate_limit_is_capped(headers: dict[str, str]) -> None:
+    with pytest.raises(RateLimited, match="too many requests"):
+        get(Answer(b"", 429, headers))
+
+
+@pytest.mark.parametrize("asset", [products_raw, docker_image_pulls, github_stars], ids=lambda asset: str(asset.key))
+def test_asset_that_requests_an_api_retries_twice(asset: dg.AssetsDefinition) -> None:
+    policy = asset.op.retry_policy
+    assert policy
+    assert (policy.max_retries, policy.backoff) == (2, dg.Backoff.EXPONENTIAL)

@@ -1,64 +1,143 @@
-"""Docker Hub's and GitHub's numbers."""
+"""The two statistics: the APIs' responses, and the assets with their messages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from taxi_platform.errors import BadAnswer, BadSetting
-from taxi_platform.getting_started.statistics import DockerHub, GitHub
+from taxi_platform.getting_started.statistics import DockerHub, GitHub, docker_image_pulls, github_stars
+from taxi_platform.webhook import Webhook
 from taxi_platform_tests.support.api_server import Answer, Asked, api_server
 
-
-def pulls(url: str) -> int:
-    return DockerHub(url=url).pull_count("dagster/dagster-k8s")
+SECRET = "hidden-path-of-the-webhook"
 
 
-def stars(url: str) -> int:
-    return GitHub(url=url).stars("dagster-io/dagster")
+class Apis:
+    """Docker Hub, GitHub and a chat's webhook; a test changes their state between runs."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.pulls = 100
+        self.stars = 10
+        self.webhook = Answer(b"ok")
+        self.messages: list[bytes] = []
+
+    def respond(self, request: Asked) -> Answer:
+        if request.path == f"/{SECRET}":
+            self.messages.append(request.body)
+            return self.webhook
+        if request.path in ("/repositories/dagster/dagster-k8s/", "/repositories/library/postgres/"):
+            return Answer({"star_count": 3, "pull_count": self.pulls})
+        # GitHub refuses requests without a User-Agent.
+        if request.path in ("/repos/dagster-io/dagster", "/repos/duckdb/duckdb") and request.headers["User-Agent"]:
+            return Answer({"stargazers_count": self.stars, "watchers_count": 3})
+        return Answer({"message": "Not Found"}, 404)
 
 
-def hub(asked: Asked) -> Answer:
-    """As Docker Hub: the path ends in a slash, and the count stands among other fields."""
-    if asked.path == "/repositories/dagster/dagster-k8s/":
-        return Answer({"name": "dagster-k8s", "star_count": 3, "pull_count": 12_345_678})
-    return Answer({"message": "object not found"}, 404)
+@pytest.fixture
+def apis() -> Iterator[Apis]:
+    apis = Apis()
+    with api_server(apis.respond) as server:
+        apis.url = server.url
+        yield apis
 
 
-def github(asked: Asked) -> Answer:
-    if asked.path == "/repos/dagster-io/dagster":
-        return Answer({"full_name": "dagster-io/dagster", "stargazers_count": 14_321, "watchers_count": 14_321})
-    return Answer({"message": "Not Found"}, 404)
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
 
 
-def test_docker_hub_tells_an_images_pulls() -> None:
-    with api_server(hub) as server:
-        assert pulls(server.url) == 12_345_678
-        with pytest.raises(BadAnswer, match="404"):
-            DockerHub(url=server.url).pull_count("dagster/none")
+def run(apis: Apis, instance: dg.DagsterInstance, **configs: dict[str, Any]) -> dg.ExecuteInProcessResult:
+    return dg.materialize(
+        [docker_image_pulls, github_stars],
+        resources={
+            "docker_hub": DockerHub(url=apis.url),
+            "github": GitHub(url=apis.url),
+            "webhook": Webhook(url=f"{apis.url}/{SECRET}"),
+        },
+        run_config={"ops": {name: {"config": config} for name, config in configs.items()}},
+        instance=instance,
+        raise_on_error=False,
+    )
 
 
-def test_github_tells_a_repositorys_stars() -> None:
-    with api_server(github) as server:
-        assert stars(server.url) == 14_321
-        with pytest.raises(BadAnswer, match="404"):
-            GitHub(url=server.url).stars("dagster-io/none")
-    # GitHub refuses requests without a User-Agent.
-    assert all(asked.headers.get("User-Agent") for asked in server.asked)
+def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
+    (materialization,) = result.asset_materializations_for_node(asset)
+    return {name: value.value for name, value in materialization.metadata.items()}
 
 
-@pytest.mark.parametrize("ask", [pulls, stars])
+def pulls(url: str, image: str = "dagster/dagster-k8s") -> int:
+    return DockerHub(url=url).pull_count(image)
+
+
+def stars(url: str, repository: str = "dagster-io/dagster") -> int:
+    return GitHub(url=url).stars(repository)
+
+
+@pytest.mark.parametrize("request_count", [pulls, stars])
+def test_unknown_name_is_bad_answer(request_count: Callable[[str, str], int], apis: Apis) -> None:
+    with pytest.raises(BadAnswer, match="404"):
+        request_count(apis.url, "dagster/none")
+
+
+@pytest.mark.parametrize("request_count", [pulls, stars])
 @pytest.mark.parametrize("body", [{}, [], {"pull_count": "many", "stargazers_count": "many"}, {"pull_count": None}])
-def test_an_answer_without_the_number_is_refused(ask: Callable[[str], int], body: Any) -> None:
+def test_response_without_number_is_bad_answer(request_count: Callable[[str], int], body: Any) -> None:
     with api_server(lambda _: Answer(body)) as server, pytest.raises(BadAnswer, match="no whole number"):
-        ask(server.url)
+        request_count(server.url)
 
 
 @pytest.mark.parametrize("name", ["", "dagster", "a/b/c", "../secrets", "a/..", "a/b?x=1", "a/b#c", "a b/c"])
-def test_a_name_that_would_ask_for_another_page_is_refused(name: str) -> None:
-    with api_server(github) as server:
-        with pytest.raises(BadSetting, match="owner/name"):
-            GitHub(url=server.url).stars(name)
-        with pytest.raises(BadSetting, match="owner/name"):
-            DockerHub(url=server.url).pull_count(name)
+def test_name_of_another_form_is_not_requested(name: str) -> None:
+    with api_server(lambda _: Answer({})) as server:
+        for request_count in (pulls, stars):
+            with pytest.raises(BadSetting, match="owner/name"):
+                request_count(server.url, name)
     assert server.asked == []
+
+
+def test_counts_are_metadata(apis: Apis, instance: dg.DagsterInstance) -> None:
+    result = run(apis, instance)
+    assert metadata(result, "docker_image_pulls") == {"of": "dagster/dagster-k8s", "pull_count": 100}
+    assert metadata(result, "github_stars") == {"of": "dagster-io/dagster", "stars": 10}
+
+
+def test_only_changed_count_is_sent(apis: Apis, instance: dg.DagsterInstance) -> None:
+    run(apis, instance)
+    run(apis, instance)
+    assert apis.messages == []
+    apis.stars = 1012
+    result = run(apis, instance)
+    assert apis.messages == [b'{"text": "dagster-io/dagster: stars 10 -&gt; 1,012 (+1,002)"}']
+    assert metadata(result, "github_stars")["change"] == 1002
+    assert metadata(result, "docker_image_pulls")["change"] == 0
+
+
+def test_counts_of_other_repositories_are_not_compared(apis: Apis, instance: dg.DagsterInstance) -> None:
+    run(apis, instance)
+    apis.stars = 99
+    result = run(apis, instance, github_stars={"repository": "duckdb/duckdb"})
+    assert metadata(result, "github_stars") == {"of": "duckdb/duckdb", "stars": 99}
+    assert apis.messages == []
+    apis.stars = 11
+    assert metadata(run(apis, instance), "github_stars")["change"] == 1
+
+
+def test_failed_message_does_not_fail_run(apis: Apis, instance: dg.DagsterInstance) -> None:
+    apis.webhook = Answer(b"", 500)
+    run(apis, instance)
+    apis.stars = 11
+    result = run(apis, instance)
+    assert result.success
+    logs = "\n".join(str(entry) for entry in instance.all_logs(result.run_id))
+    assert "was not delivered" in logs
+    assert SECRET not in logs
+
+
+def test_failed_api_does_not_affect_other_asset(apis: Apis, instance: dg.DagsterInstance) -> None:
+    result = run(apis, instance, github_stars={"repository": "not a name"})
+    assert result.get_failed_step_keys() == {"github_stars"}
+    assert metadata(result, "docker_image_pulls")["pull_count"] == 100
