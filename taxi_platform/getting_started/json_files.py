@@ -1,41 +1,46 @@
-"""JSON files under TAXI_HOME: small assets, one file each.
+"""The IO manager that stores the DataFrames of the products pipeline as JSON files.
 
-Not here: published files and tables, which have managers of their own.
+JSON rather than Parquet, because a column may hold numbers and `N/A`, and because anybody can read the files.
 """
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
+from pydantic import Field
 
 from taxi_platform.data_directory import make_folder, write_whole
 from taxi_platform.errors import NotStaged
+from taxi_platform.lazy_import import LazyModule
 from taxi_platform.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = LazyModule("pandas")
 
 
 class JsonFiles(dg.ConfigurableIOManager):
-    """Keeps an asset's value as `<asset>.json`. A file is whole at any time: the old one, or the new one."""
+    """One file per asset, `<asset>.json`, with a list of its rows. A file is replaced as a whole."""
 
-    folder: str | None = None
-    """None: `products` under TAXI_HOME."""
+    folder: str | None = Field(default=None, description="Folder of the files. Default: products in TAXI_HOME.")
 
-    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        """Write the asset's file and add its address to the metadata."""
+    def handle_output(self, context: dg.OutputContext, obj: "pd.DataFrame") -> None:
+        """Write the asset's file and add its URI to the metadata."""
         path = self._path(context.asset_key)
         make_folder(path.parent)
-        write_whole(path, json.dumps(obj, indent=2, ensure_ascii=False))
-        context.add_output_metadata({"dagster/uri": path.as_uri(), "size": path.stat().st_size})
+        # 15 digits are the most that pandas writes; the default of 10 would round.
+        rows = obj.to_json(orient="records", indent=2, force_ascii=False, double_precision=15)
+        write_whole(path, str(rows))
+        context.add_output_metadata({"dagster/uri": path.as_uri()})
 
-    def load_input(self, context: dg.InputContext) -> Any:
-        """The asset's value. Raises NotStaged when its file is not there, whatever the run history says."""
+    def load_input(self, context: dg.InputContext) -> "pd.DataFrame":
+        """Return the asset's rows. Raise NotStaged if its file does not exist, whatever the run history says."""
         path = self._path(context.asset_key)
         if not path.exists():
-            name = context.asset_key.to_user_string()
-            raise NotStaged(
-                f"{path} is not there.", f"A rerun helps once the asset {name} is materialized, which writes it."
-            )
-        return json.loads(path.read_text(encoding="utf-8"))
+            raise NotStaged(f"{path} does not exist.", f"Materialize {context.asset_key.to_user_string()} first.")
+        return pd.DataFrame(json.loads(path.read_text(encoding="utf-8")))
 
     def _path(self, key: dg.AssetKey) -> Path:
         folder = Path(self.folder) if self.folder else Settings().home_folder / "products"

@@ -1,50 +1,52 @@
-"""JSON files as the storage of small assets."""
+"""JSON files as the storage of DataFrames."""
 
-import json
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import pandas as pd
 import pytest
 
 from taxi_platform.errors import NotStaged
 from taxi_platform.getting_started.json_files import JsonFiles
 
-ROWS = [{"brand": "Änne & Söhne", "price": 1.5}, {"brand": "N/A", "price": 2}]
+ROWS = [{"brand": "Änne & Söhne", "price": 0.1234567890123, "tags": ["a"]}, {"brand": "N/A", "price": "N/A"}]
 
 
-def written(folder: Path, value: object) -> dg.OutputContext:
+def write(manager: JsonFiles, rows: list[dict[str, Any]]) -> None:
     with dg.build_output_context(asset_key=dg.AssetKey("things")) as context:
-        JsonFiles(folder=str(folder)).handle_output(context, value)
-        return context
+        manager.handle_output(context, pd.DataFrame(rows))
 
 
-def read(folder: Path) -> object:
+def read(manager: JsonFiles) -> pd.DataFrame:
     with dg.build_input_context(asset_key=dg.AssetKey("things")) as context:
-        return JsonFiles(folder=str(folder)).load_input(context)
+        return manager.load_input(context)
 
 
-def test_a_value_comes_back_as_it_was(tmp_path: Path) -> None:
-    context = written(tmp_path / "new", ROWS)
-    assert read(tmp_path / "new") == ROWS
-    assert context.get_logged_metadata()["dagster/uri"].value == (tmp_path / "new" / "things.json").as_uri()
+def test_frame_is_read_as_it_was_written(tmp_path: Path) -> None:
+    manager = JsonFiles(folder=str(tmp_path / "new"))
+    write(manager, ROWS)
+    # JSON has null, and no NaN.
+    pd.testing.assert_frame_equal(read(manager), pd.DataFrame([ROWS[0], {**ROWS[1], "tags": None}]))
 
 
-def test_a_value_that_cannot_be_written_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    written(tmp_path, ROWS)
-    with pytest.raises(TypeError):
-        written(tmp_path, [*ROWS, object()])
-    assert json.loads((tmp_path / "things.json").read_text(encoding="utf-8")) == ROWS
+def test_failed_write_keeps_old_file_only(tmp_path: Path) -> None:
+    manager = JsonFiles(folder=str(tmp_path))
+    write(manager, ROWS)
+    before = (tmp_path / "things.json").read_bytes()
+    with pytest.raises(UnicodeEncodeError):
+        write(manager, [{"brand": "half of a surrogate pair: \ud800"}])
+    assert (tmp_path / "things.json").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["things.json"]
 
 
-def test_a_file_that_is_gone_is_named_with_the_asset_that_writes_it(tmp_path: Path) -> None:
-    with pytest.raises(NotStaged, match=r"things\.json is not there.*\n.*asset things"):
-        read(tmp_path)
+def test_missing_file_names_its_asset(tmp_path: Path) -> None:
+    with pytest.raises(NotStaged, match=r"things\.json does not exist\.\nMaterialize things first\."):
+        read(JsonFiles(folder=str(tmp_path)))
 
 
-def test_the_folder_is_under_the_home_of_the_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_folder_is_the_setting_at_time_of_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manager = JsonFiles()
     monkeypatch.setenv("TAXI_HOME", str(tmp_path / "home"))
-    with dg.build_output_context(asset_key=dg.AssetKey("things")) as context:
-        manager.handle_output(context, ROWS)
+    write(manager, ROWS)
     assert (tmp_path / "home" / "products" / "things.json").exists()
