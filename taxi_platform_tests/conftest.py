@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
+import dagster as dg
 import psycopg
 import pytest
 from psycopg import sql
 
+from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.local.embedded_postgres import EmbeddedPostgres
 from taxi_platform.local.emulators.servers import Emulators, running
 from taxi_platform_tests.support import http_mirror, postgres15
 from taxi_platform_tests.support.http_mirror import HttpMirror
+from taxi_platform_tests.support.platform import Platform, platform_over
 
 # Tests that destinations inherit: without this, what they compare is not shown when they fail.
 pytest.register_assert_rewrite("taxi_platform_tests.destinations.contract")
@@ -99,6 +102,19 @@ def mirror(tmp_path: Path) -> Iterator[HttpMirror]:
     folder.mkdir()
     with http_mirror.serve(folder) as mirror:
         yield mirror
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance in memory."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def platform(mirror: HttpMirror, postgres_url: str, tmp_path: Path, instance: dg.DagsterInstance) -> Platform:
+    """The definitions over an empty mirror and an empty Postgres database."""
+    return platform_over(mirror.url, tmp_path, instance, postgres=Postgres(url=postgres_url, patience=3))
 
 
 @pytest.fixture(scope="session")
