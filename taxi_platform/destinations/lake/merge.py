@@ -12,7 +12,7 @@ The steps, as docs/architecture.md numbers them:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,15 +122,27 @@ def find_duplicates(connection: duckdb.DuckDBPyConnection, lake: Path, month: Tr
             statement("candidates", **names),
             {"new": new, "others": others_paths, "start": month.start, "end": month.end},
         )
-    except (duckdb.InvalidInputException, duckdb.BinderException) as error:
-        raise PermanentError(
-            f"A file of {month.colour.name} in {lake} is not one of the platform's Parquet files: "
-            f"{str(error).splitlines()[0]}",
-            "Delete it, or load its month again.",
-        ) from error
+    except duckdb.Error as error:
+        raise _foreign_file(connection, others_paths, names) or error from error
     connection.execute(statement("duplicates", **names), {"new": new})
     found = connection.execute("select filename, sum(copies)::bigint from duplicates group by 1 order by 1").fetchall()
     return dict(found)
+
+
+def _foreign_file(
+    connection: duckdb.DuckDBPyConnection, paths: Iterable[str], names: Mapping[str, str]
+) -> PermanentError | None:
+    """Return an error that names the first of the files that lacks our columns, None if all have them."""
+    for path in paths:
+        try:
+            query = "select unique_row_id, filename, {pickup}, {dropoff} from read_parquet($path) limit 0"
+            connection.execute(query.format(**names), {"path": path})
+        except duckdb.Error as error:
+            return PermanentError(
+                f"{path} is not a Parquet file of the platform: {str(error).splitlines()[0]}",
+                "Delete it, or load its month again.",
+            )
+    return None
 
 
 def _records(connection: duckdb.DuckDBPyConnection, folder: Path, colour: Colour) -> dict[str, LoadRecord]:

@@ -29,6 +29,8 @@ BUFFER_BYTES = 4 << 20
 SPARE_BYTES = 512
 """Kept free in the metadata for the fields of the load record that are known only once the rows are written."""
 
+CORRECT = "The published file must be corrected. The lake was not changed."
+
 _COPY = "copy ({rows}) to $target (format parquet, compression zstd, kv_metadata {{{key}: $record}})"
 
 
@@ -61,6 +63,27 @@ def write_rows(connection: duckdb.DuckDBPyConnection, file: RawFile, target: Pat
             f"{file.path} was replaced while it was read.",
             "Load the month again, with the file as it is now. The lake was not changed.",
         )
+    _refuse_out_of_range(connection, file, target)
+
+
+def _refuse_out_of_range(connection: duckdb.DuckDBPyConnection, file: RawFile, target: Path) -> None:
+    """Raise BadFile for a number or a time that DuckDB reads and Postgres does not store.
+
+    The file's statistics tell: they lack the limits of a column with an infinite number.
+    """
+    found = connection.execute(
+        "select distinct path_in_schema from parquet_metadata($path) where stats_min like '%(BC)%' "
+        "or type = 'DOUBLE' and stats_max is null and stats_null_count < num_values",
+        {"path": str(target)},
+    ).fetchall()
+    suspects = {name for (name,) in found}
+    for column in file.month.colour.columns:
+        condition, what = f"isinf({quoted(column)})", "a number is too large."
+        if column.kind is Kind.TIME:
+            condition, what = f"year({quoted(column)}) < 1", "a time lies before the year 1."
+        query = f"select 1 from read_parquet($path) where {condition} limit 1"
+        if column.folded_name in suspects and connection.execute(query, {"path": str(target)}).fetchone():
+            raise BadFile(what, CORRECT, filename=file.month.filename, column=column.name)
 
 
 def write_rows_without(connection: duckdb.DuckDBPyConnection, source: Path, target: Path, record: str) -> None:
@@ -128,7 +151,7 @@ def _bad_value(file: RawFile, message: str) -> BadFile:
     names = dict(zip(_csv_columns(file), file.header, strict=True))
     return BadFile(
         (found[2] if found else message.split("\n", 1)[0]).rstrip(".") + ".",
-        "The published file must be corrected. The lake was not changed.",
+        CORRECT,
         filename=file.month.filename,
         line=int(line[1]) if line else None,
         column=names.get(found[1]) if found else None,

@@ -1,4 +1,5 @@
--- A number's text form in Postgres: DuckDB writes 8.0 for 8, and 1000000000000000.0 for 1e+15.
+-- The text form of a number in Postgres: 8 where DuckDB writes 8.0, 1e+15 for 1000000000000000.0. Above 2^53 the last
+-- digit can differ, because Postgres avoids digits that lie exactly between two numbers.
 create macro postgres_text(x) as
     case
         when abs(x) >= 1e15 and abs(x) < 1e16
