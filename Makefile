@@ -6,13 +6,14 @@ INSTALLED_EMULATORS = .venv/.installed-emulators
 INSTALLED_FOR_TESTS = .venv/.installed-for-tests
 INSTALLED_FOR_BENCH = .venv/.installed-for-bench
 
-.PHONY: help demo demo-gcp dev sql stop test lint format bench clean
+.PHONY: help demo demo-gcp dev sql lake stop test lint format bench clean
 
 help:
 	@echo "make demo     load sample trips into an embedded PostgreSQL, and show what came of it"
 	@echo "make demo-gcp the same into BigQuery, on emulators on this machine"
 	@echo "make dev      open the web interface"
 	@echo "make sql      query the trips with psql, or QUERY='select ...' make sql for one statement"
+	@echo "make lake     query the Parquet lake with DuckDB, or QUERY='select ...' make lake for one statement"
 	@echo "make stop     stop the embedded PostgreSQL"
 	@echo "make test     ruff, pyright and the tests"
 	@echo "make lint     ruff and pyright alone"
@@ -33,6 +34,10 @@ dev: $(INSTALLED)
 sql: export TAXI_QUERY := $(value QUERY)
 sql: $(INSTALLED)
 	@.venv/bin/taxi-platform sql $${TAXI_QUERY:+"$$TAXI_QUERY"}
+
+lake: export TAXI_QUERY := $(value QUERY)
+lake: $(INSTALLED)
+	@.venv/bin/taxi-platform lake $${TAXI_QUERY:+"$$TAXI_QUERY"}
 
 stop: $(INSTALLED)
 	@.venv/bin/taxi-platform stop

@@ -174,6 +174,11 @@ def sql(query: str | None) -> None:
     os.execve(program, [program, "--no-psqlrc", *(["--command", query] if query else [])], environment)
 
 
+for _destination in DESTINATIONS:
+    for _command in _destination.commands:
+        main.add_command(_command)
+
+
 @main.command()
 def stop() -> None:
     """Stop the embedded servers of this home and of its demo."""

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import click
 import dagster as dg
 
 from taxi_platform.errors import BadSetting
@@ -34,6 +35,8 @@ class Destination(ABC):
     more_assets: ClassVar[Sequence[dg.AssetsDefinition]] = ()
     """Assets of the group that loading a month does not need."""
     checks: ClassVar[Sequence[dg.AssetChecksDefinition]]
+    commands: ClassVar[Sequence[click.Command]] = ()
+    """Subcommands of `taxi-platform`."""
     resource_keys: ClassVar[frozenset[str]]
     """Keys of the resources that `missing_settings` and `loaded_months` use; they are cheap to initialize."""
 

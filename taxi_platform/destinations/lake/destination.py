@@ -9,6 +9,7 @@ from taxi_platform.destinations.lake.checks import lake_checks
 from taxi_platform.destinations.lake.io_managers import LakeMonths
 from taxi_platform.destinations.lake.lake_files import read_records
 from taxi_platform.destinations.lake.resource import Lake
+from taxi_platform.destinations.lake.shell import lake_command
 from taxi_platform.settings import Settings
 from taxi_platform.trips.columns import Colour
 from taxi_platform.trips.load_record import LoadRecord
@@ -28,6 +29,7 @@ class LakeDestination(Destination):
     name = "lake"
     assets = (lake_parquet,)
     checks = (lake_checks,)
+    commands = (lake_command,)
     resource_keys = frozenset({"lake"})
 
     def resources(self, given: Resources) -> dict[str, Any]:

@@ -5,14 +5,36 @@ from __future__ import annotations
 import shutil
 import sys
 
+import click
+
 from taxi_platform.destinations.lake.libraries import duckdb
 from taxi_platform.destinations.lake.resource import Lake
 from taxi_platform.destinations.lake.snapshot import create_views, lake_files, snapshot
 from taxi_platform.errors import PermanentError
+from taxi_platform.local.instance import demo_home
+from taxi_platform.settings import Settings
 from taxi_platform.trips.columns import COLOURS
 
 PROMPT, CONTINUED = "lake> ", "  ... "
 SHOWN_ROWS = 200
+
+
+@click.command("lake")
+@click.argument("query", required=False)
+def lake_command(query: str | None) -> None:
+    """Open a DuckDB prompt on the Parquet lake, or run QUERY in it.
+
+    The lake is the folder of TAXI_LAKE_PATH, else `lake` in the data directory, else the demo's if there is no other.
+    """
+    lake = Lake()
+    demo = demo_home(Settings().home_folder) / "lake"
+    if not lake.folder.exists() and demo.exists():
+        lake = Lake(path=str(demo))
+    click.echo(f"The lake in {lake.folder}.", err=True)
+    if query:
+        run_query(lake, query)
+    else:
+        run_prompt(lake)
 
 
 def run_query(lake: Lake, query: str) -> None:
