@@ -67,9 +67,10 @@ def end_lost_runs(instance: dg.DagsterInstance, lost: Sequence[dg.RunRecord]) ->
 def main(arguments: Sequence[str]) -> int:
     """Runs the code server until it ends or a signal comes; its exit status, 0 after a signal."""
     parser = argparse.ArgumentParser(prog="python -m taxi_platform.deployment.code_server", allow_abbrev=False)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     told, options = parser.parse_known_args(arguments)
-    command = [sys.executable, "-m", "dagster", "api", "grpc", "--port", str(told.port), *options]
+    command = [sys.executable, "-m", "dagster", "api", "grpc", "--host", told.host, "--port", str(told.port), *options]
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
             server = subprocess.Popen(command, start_new_session=True)
             try:
                 if lost:
-                    _wait_until_back(server, told.port)
+                    _wait_until_back(server, told.host, told.port)
                 for run_id in end_lost_runs(instance, lost):
                     _log.warning(
                         "reported run %s as failed: the code server was stopped while it was under way", run_id
@@ -94,10 +95,10 @@ def main(arguments: Sequence[str]) -> int:
         return 0
 
 
-def _wait_until_back(server: subprocess.Popen[bytes], port: int) -> None:
+def _wait_until_back(server: subprocess.Popen[bytes], host: str, port: int) -> None:
     """Until the server answers and the daemon has had the time to notice, or until it has ended."""
     while server.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
             break
         with contextlib.suppress(subprocess.TimeoutExpired):
             server.wait(1)

@@ -63,7 +63,7 @@ class Here:
     def translate(self, text: str) -> str:
         for theirs, ours in {"/opt/dagster/home": self.home, **self.folders}.items():
             text = text.replace(theirs, str(ours))
-        text = text.replace("0.0.0.0", "127.0.0.1")
+        text = text.replace("0.0.0.0", "127.0.0.1").replace("code-server", "127.0.0.1")
         return re.sub(r"\b\d{4}\b", lambda found: str(self.ports.get(found[0], found[0])), text)
 
 
