@@ -10,29 +10,18 @@ from taxi_platform.automation.purge import purge_files
 from taxi_platform.automation.schedules import freshness_schedule, monthly_schedules
 from taxi_platform.automation.sensors import failed_run_sensor, new_months_sensor
 from taxi_platform.destinations.registry import DESTINATIONS, DestinationResources
-from taxi_platform.getting_started import products, statistics
-from taxi_platform.getting_started.duckdb_file import DuckDBFile
-from taxi_platform.getting_started.jobs import hello_world, statistics_job
-from taxi_platform.getting_started.json_files import JsonFiles
-from taxi_platform.getting_started.products_api import ProductsApi
-from taxi_platform.getting_started.schedules import hello_schedule, statistics_schedule
-from taxi_platform.getting_started.statistics import DockerHub, GitHub
+from taxi_platform.getting_started.definitions import TutorialResources, tutorial_defs
 from taxi_platform.source.assets import raw_csv
 from taxi_platform.source.file_store import RawFiles
 from taxi_platform.source.mirror import Mirror
 from taxi_platform.webhook import Webhook
 
 
-class Resources(DestinationResources, total=False):
+class Resources(DestinationResources, TutorialResources, total=False):
     """All resources and IO managers, by key."""
 
     mirror: Mirror
     raw_files: RawFiles
-    products_api: ProductsApi
-    json_files: JsonFiles
-    products_duckdb: DuckDBFile
-    docker_hub: DockerHub
-    github: GitHub
     webhook: Webhook
 
 
@@ -45,29 +34,24 @@ def build_defs(**given: Unpack[Resources]) -> dg.Definitions:
     resources: dict[str, Any] = {
         "mirror": mirror,
         "raw_files": RawFiles(mirror=mirror),
-        "products_api": ProductsApi(),
-        "json_files": JsonFiles(),
-        "products_duckdb": DuckDBFile(),
-        "docker_hub": DockerHub(),
-        "github": GitHub(),
         "webhook": Webhook(),
     }
     for destination in DESTINATIONS:
         resources |= destination.resources(given)
-    return dg.Definitions(
+    platform = dg.Definitions(
         assets=[
             raw_csv,
             *(asset for each in DESTINATIONS for asset in (*each.assets, *each.more_assets)),
-            *dg.load_assets_from_modules([products, statistics]),
         ],
         asset_checks=[*(check for each in DESTINATIONS for check in each.checks), newest_months_loaded],
-        jobs=[load_month, freshness_job, purge_files, hello_world, statistics_job],
-        schedules=[*monthly_schedules, freshness_schedule, hello_schedule, statistics_schedule],
+        jobs=[load_month, freshness_job, purge_files],
+        schedules=[*monthly_schedules, freshness_schedule],
         sensors=[new_months_sensor, failed_run_sensor],
         resources=resources | given,
         # A run has a process of its own already; one more for each step costs more than a small month does.
         executor=dg.in_process_executor,
     )
+    return dg.Definitions.merge(platform, tutorial_defs(given))
 
 
 defs = build_defs()

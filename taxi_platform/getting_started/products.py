@@ -23,7 +23,6 @@ else:
     # Dagster evaluates annotations at import, but only a run of this pipeline needs pandas.
     pd, DataFrame = LazyModule("pandas"), Any
 
-GROUP = "getting_started"
 RETRIES = retries(1, times=2)
 
 MISSING = "N/A"
@@ -87,7 +86,6 @@ def _table_metadata(frame: DataFrame, schema: dg.TableSchema) -> dict[str, Any]:
 
 
 @dg.asset(
-    group_name=GROUP,
     owners=OWNERS,
     kinds={"pandas", "json"},
     code_version="2",
@@ -105,7 +103,6 @@ def products_raw(config: Pages, products_api: ProductsApi) -> dg.MaterializeResu
 
 
 @dg.asset(
-    group_name=GROUP,
     owners=OWNERS,
     kinds={"pandas", "json"},
     code_version="2",
@@ -127,7 +124,6 @@ def products(
 
 
 @dg.asset(
-    group_name=GROUP,
     owners=OWNERS,
     kinds={"pandas", "duckdb"},
     code_version="2",

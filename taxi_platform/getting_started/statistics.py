@@ -16,7 +16,6 @@ from taxi_platform.source.http_client import safe_url
 from taxi_platform.trips.trip_asset import OWNERS, retries
 from taxi_platform.webhook import Webhook
 
-GROUP = "getting_started"
 RETRIES = retries(1, times=2)
 
 
@@ -77,7 +76,6 @@ class Repository(dg.Config):
 
 
 @dg.asset(
-    group_name=GROUP,
     owners=OWNERS,
     kinds={"python", "docker"},
     code_version="1",
@@ -96,7 +94,6 @@ def docker_image_pulls(
 
 
 @dg.asset(
-    group_name=GROUP,
     owners=OWNERS,
     kinds={"python", "github"},
     code_version="1",
