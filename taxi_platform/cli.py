@@ -1,6 +1,6 @@
-"""The command `taxi-platform`: the demo, the web interface, backfills, the embedded server, a way to type SQL.
+"""The command `taxi-platform`: backfills, the web interface, the embedded server, and the commands of other folders.
 
-Not here: loading one month. That is Dagster's own: `dagster asset materialize -m taxi_platform ...`.
+A single month is loaded with Dagster's own command, `dg launch --assets ... --partition ...`.
 """
 
 import os
@@ -11,41 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import Conninfo
 
 from taxi_platform.automation.backfill.progress import show
-from taxi_platform.demo import gcp as gcp_demo
-from taxi_platform.demo.postgres import load_samples, loaded_months, run_examples
+from taxi_platform.data_directory import shown
+from taxi_platform.demo.commands import demo, demo_gcp
 from taxi_platform.destinations.base import Destination
-from taxi_platform.destinations.postgres.resource import checked_url
 from taxi_platform.destinations.registry import DESTINATIONS
 from taxi_platform.errors import TaxiError
 from taxi_platform.local.instance import claim, demo_home, embedded_server, is_claimed, prepare
-from taxi_platform.local.server_account import wheel_programs
 from taxi_platform.settings import Settings
 from taxi_platform.trips.columns import COLOURS
 from taxi_platform.trips.partitions import months_between
-
-_AFTER_DEMO_GCP = """
-The tables were in the emulators' memory, and are gone with them.
-
-With a Google Cloud project of your own: docs/google-cloud.md says what to set and what to grant; then
-  .venv/bin/dagster asset materialize -m taxi_platform --select '+key:bigquery_tripdata' --partition 'green|2020-04'
-                                         sends 0.7 MB to the lake and loads 35,612 rows
-"""
-
-_AFTER_DEMO = """
-What next:
-  make sql                               query these rows; one statement: make sql QUERY='select ...'
-  {dev:<37}see them and how they were loaded, in the browser
-  make stop                              stop the database server, which goes on running until then
-
-With real trips, kept apart from these:
-  .venv/bin/dagster asset materialize -m taxi_platform --select '+key:postgres_tripdata' --partition 'green|2020-04'
-                                         downloads 0.7 MB from the public mirror and loads 35,612 rows
-  make dev                               the web interface, to load more of them
-"""
 
 
 class _DestinationChoice(click.Choice):
@@ -62,7 +38,7 @@ class _DestinationChoice(click.Choice):
 
 
 class _Group(click.Group):
-    """Shows errors that the platform raises on purpose as text, not as a traceback."""
+    """A command group that prints the platform's own errors as text instead of a traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -73,49 +49,7 @@ class _Group(click.Group):
 
 @click.group(cls=_Group)
 def main() -> None:
-    """New York's taxi trips, month by month, into PostgreSQL and BigQuery."""
-
-
-@main.command()
-def demo() -> None:
-    """Load invented sample trips into a database of their own, and show what came of it."""
-    _, home = _homes()
-    click.echo("Sample data: invented trips in files like the published ones, not real ones.")
-    click.echo(f"Everything is kept in {_shown(home)}.\n")
-    for month in load_samples(home):
-        click.echo(f"  loaded {month.colour.name} {month.month}", err=True)
-    click.echo(f"\n{'table':<24}{'month':<10}{'rows in file':>14}{'in table':>12}{'duplicates skipped':>23}")
-    for found in loaded_months(embedded_server(home).url()):
-        click.echo(
-            f"{f'public.{found.month.colour.table}':<24}{found.month.month:<10}"
-            f"{found.rows_in_file:>14,}{found.rows_in_table:>12,}{found.rows_skipped:>23,}"
-        )
-    click.echo("\nA row that appears in two files is loaded once, from the file that was loaded first.")
-    click.echo("\nThe first examples: hello_world, and the mean price of sample products by brand, in DuckDB.\n")
-    for brand, price in run_examples(home):
-        click.echo(f"  {brand:<22}{price:>10,.2f}")
-    click.echo(_AFTER_DEMO.format(dev=f"TAXI_HOME={_shown(home)} make dev "))
-
-
-@main.command()
-def demo_gcp() -> None:
-    """Load invented sample trips into BigQuery, on emulators on this machine, and show what came of it."""
-    home = Settings().home_folder / "demo-gcp"
-    click.echo("Sample data: invented trips in files like the published ones, not real ones.")
-    click.echo("The bucket and BigQuery are emulators on this machine; no account, nothing leaves it.\n")
-    with gcp_demo.emulated_cloud(home):
-        for month in gcp_demo.load_samples(home):
-            click.echo(f"  loaded {month.colour.name} {month.month}", err=True)
-        click.echo(f"\n{'merged table':<26}{'month':<10}{'rows in file':>14}{'in table':>12}{'duplicates skipped':>23}")
-        for found in gcp_demo.loaded_months():
-            click.echo(
-                f"{f'{gcp_demo.DATASET}.{found.month.colour.table}':<26}{found.month.month:<10}"
-                f"{found.rows_in_file:>14,}{found.rows_in_table:>12,}{found.rows_skipped:>23,}"
-            )
-        click.echo(f"\n{'table in the dataset':<40}{'kind':<12}{'rows':>10}")
-        for table in gcp_demo.tables():
-            click.echo(f"{f'{gcp_demo.DATASET}.{table.name}':<40}{table.kind.lower():<12}{table.rows:>10,}")
-    click.echo(_AFTER_DEMO_GCP)
+    """New York's taxi trips, month by month, into PostgreSQL, BigQuery and a Parquet lake."""
 
 
 @main.command()
@@ -123,11 +57,11 @@ def demo_gcp() -> None:
 @click.option("--from", "first", metavar="YYYY-MM", required=True, help="The first month.")
 @click.option("--to", "last", metavar="YYYY-MM", required=True, help="The last month, included.")
 @click.option("--destination", type=_DestinationChoice(), default=DESTINATIONS[0].name, show_default=True)
-@click.option("--again", is_flag=True, help="Load months again that are loaded; an unchanged file changes nothing.")
+@click.option("--again", is_flag=True, help="Reload months that are loaded; an unchanged file changes nothing.")
 def backfill(colour: str, first: str, last: str, destination: Destination, again: bool) -> None:
-    """Load the months of a colour, several side by side; it needs nothing else to run.
+    """Load the months of a colour, several at a time, without a running web interface.
 
-    Ends with 0 when all these months are loaded, with 1 when some are not, with 130 after Ctrl-C.
+    Exits with status 0 if all these months are loaded, 1 if some are not, 130 after Ctrl-C.
     """
     try:
         months = months_between(COLOURS[colour], first, last)
@@ -139,86 +73,53 @@ def backfill(colour: str, first: str, last: str, destination: Destination, again
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def dev(options: tuple[str, ...]) -> None:
-    """Open the web interface, with the daemon and a run history that lasts.
+    """Open the web interface, with the daemon and a run history that is kept.
 
-    OPTIONS go to `dagster dev`, for example `--port 3001`.
+    OPTIONS are passed to `dagster dev`, for example `--port 3001`.
     """
     home = Settings().home_folder
     environment = {**os.environ, **prepare(home)}
     if not claim(home):
-        raise click.ClickException(f"`make dev` runs already in {_shown(home)}. End it with Ctrl-C where it runs.")
-    click.echo("The web interface: http://127.0.0.1:3000, unless a line below names another port. Ctrl-C ends it.")
-    click.echo("The embedded database goes on running then; `make stop` stops it.")
+        raise click.ClickException(f"Another `make dev` is using {shown(home)}. Stop it with Ctrl-C first.")
+    click.echo("Web interface: http://127.0.0.1:3000, unless a line below names another port. Stop it with Ctrl-C.")
+    click.echo("The embedded database keeps running; `make stop` stops it.")
     sys.stdout.flush()
-    # In place of this process, so that signals reach Dagster itself. A script's background job would ignore this one.
+    # Dagster replaces this process, so that signals reach it. A shell's background job ignores SIGINT by default.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # `dagster dev` recommends a tool that wants another layout of the project; that is no news to whoever runs this.
+    # `dagster dev` prints that `dg dev` supersedes it; both work here.
     quietly = ["-W", "ignore:Function `dev_command` is superseded"]
     command = [sys.executable, *quietly, "-m", "dagster", "dev", "-m", "taxi_platform", *options]
     os.execve(sys.executable, command, environment)
 
 
 @main.command()
-@click.argument("query", required=False)
-def sql(query: str | None) -> None:
-    """Open psql on the database of trips, or run QUERY in it.
-
-    That is the one of TAXI_POSTGRES_URL, else the embedded one, else the demo's when there is no other.
-    """
-    told = conninfo_to_dict(checked_url(_trips_url()))
-    # In the environment, where other users do not see the password; libpq says which variable an option has.
-    names = {option.keyword.decode(): option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
-    environment = {**os.environ, **{names[key]: str(value) for key, value in told.items() if key in names}}
-    program = str(wheel_programs() / "psql")
-    sys.stdout.flush()
-    os.execve(program, [program, "--no-psqlrc", *(["--command", query] if query else [])], environment)
-
-
-for _destination in DESTINATIONS:
-    for _command in _destination.commands:
-        main.add_command(_command)
-
-
-@main.command()
 def stop() -> None:
-    """Stop the embedded servers of this home and of its demo."""
-    _demand_no_daemon()
+    """Stop the embedded servers of the data directory and of its demo."""
+    _require_no_daemon()
     for home in _homes():
         server = embedded_server(home)
         was_running = server.running()
         server.stop()
-        click.echo(f"{_shown(home)}: {'stopped' if was_running else 'was not running'}")
+        click.echo(f"{shown(home)}: {'stopped' if was_running else 'was not running'}")
 
 
 @main.command()
 def clean() -> None:
-    """Stop the embedded servers, and remove the demo with its database. Real rows stay."""
-    _demand_no_daemon()
+    """Stop the embedded servers and remove the demo with its database. Real trips are kept."""
+    _require_no_daemon()
     home, sample_home = _homes()
     embedded_server(home).stop()
     embedded_server(sample_home).remove()
     shutil.rmtree(sample_home, ignore_errors=True)
     if home.exists():
-        click.echo(f"{_shown(home)} is left: it holds the rows and downloads of real months. Remove it by hand.")
+        click.echo(f"{shown(home)} is kept: it holds the rows and downloads of real months. Remove it by hand.")
 
 
-def _trips_url() -> str:
-    url = Settings().postgres_url
-    if url is not None:
-        return url.get_secret_value()
-    home, sample_home = _homes()
-    chosen = sample_home if (sample_home / "postgres").exists() and not (home / "postgres").exists() else home
-    server = embedded_server(chosen)
-    server.start()
-    click.echo(f"The database in {_shown(chosen)}.", err=True)
-    return server.ensure_database()
-
-
-def _demand_no_daemon() -> None:
-    """Its history is in the embedded server."""
+def _require_no_daemon() -> None:
+    """Raise ClickException if a daemon uses the embedded server of the data directory or its demo."""
     for home in _homes():
         if is_claimed(home):
-            raise click.ClickException(f"`make dev` runs in {_shown(home)}: end it first, with Ctrl-C where it runs.")
+            raise click.ClickException(f"`make dev` is using {shown(home)}. Stop it with Ctrl-C first.")
 
 
 def _homes() -> tuple[Path, Path]:
@@ -226,7 +127,5 @@ def _homes() -> tuple[Path, Path]:
     return home, demo_home(home)
 
 
-def _shown(path: Path) -> str:
-    """The path as short as it can be typed from here."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+for _command in (demo, demo_gcp, *(command for destination in DESTINATIONS for command in destination.commands)):
+    main.add_command(_command)

@@ -21,6 +21,12 @@ def make_folder(path: Path) -> None:
         ) from error
 
 
+def shown(path: Path) -> str:
+    """Return the path as it can be typed in the working directory, relative to it where it lies below."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a text file under a temporary name and rename it, so that no reader sees a partial file."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")

@@ -88,13 +88,13 @@ def contents(url: str) -> object:
 
 
 def test_the_demo_loads_both_colours_and_says_so(folder: Folder, demo: str) -> None:
-    assert "Sample data: invented trips" in demo
+    assert "Sample data: generated trips" in demo
     table = table_of(demo)
     assert len(table) == 6, demo
     assert {row[0] for row in table} == {"yellow_tripdata", "green_tripdata"}
     numbers = [tuple(int(cell.replace(",", "")) for cell in row[2:]) for row in table]
     assert all(in_file == in_table + kept for in_file, in_table, kept in numbers)
-    assert [kept for _, _, kept in numbers] == [0, 2, 2] * 2, "the first of two files keeps a row"
+    assert [kept for _, _, kept in numbers] == [0, 2, 2] * 2, "the first of two files has the row"
     assert "make dev" in demo
 
 
@@ -133,8 +133,8 @@ def test_dev_shows_the_demos_runs_and_ends_with_ctrl_c(folder: Folder, demo: str
     try:
         runs = successful_runs(f"http://127.0.0.1:{port}", dev, log)
         assert runs >= 6
-        assert "`make dev` runs already in" in folder.run("dev", expected=1, TAXI_HOME=str(home))
-        assert "`make dev` runs in" in folder.run("stop", expected=1, TAXI_HOME=str(home))
+        assert "Another `make dev` is using" in folder.run("dev", expected=1, TAXI_HOME=str(home))
+        assert "`make dev` is using" in folder.run("stop", expected=1, TAXI_HOME=str(home))
         assert server.running()
         password = (server.folder / "password").read_text()
         children = psutil.Process(dev.pid).children(recursive=True)
@@ -155,7 +155,7 @@ def test_dev_shows_the_demos_runs_and_ends_with_ctrl_c(folder: Folder, demo: str
 
 def test_a_home_that_cannot_be_made_is_named(folder: Folder) -> None:
     said = folder.run("dev", expected=1, TAXI_HOME="/dev/null/home")
-    assert "The folder /dev/null/home/postgres cannot be made: Not a directory." in said
+    assert "The folder /dev/null/home/postgres cannot be created: Not a directory." in said
     assert "set TAXI_HOME" in said
     assert "Traceback" not in said
 

@@ -36,7 +36,7 @@ class Destination(ABC):
     """Assets of the group that loading a month does not need."""
     checks: ClassVar[Sequence[dg.AssetChecksDefinition]]
     commands: ClassVar[Sequence[click.Command]] = ()
-    """Subcommands of `taxi-platform`."""
+    """Subcommands of `taxi-platform` that only this destination has."""
     resource_keys: ClassVar[frozenset[str]]
     """Keys of the resources that `missing_settings` and `loaded_months` use; they are cheap to initialize."""
 

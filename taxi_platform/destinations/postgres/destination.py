@@ -8,6 +8,7 @@ from taxi_platform.destinations.postgres.assets import postgres_staging, postgre
 from taxi_platform.destinations.postgres.catalog import loaded_months
 from taxi_platform.destinations.postgres.checks import postgres_checks
 from taxi_platform.destinations.postgres.io_managers import PostgresStagingTables, PostgresTripTables
+from taxi_platform.destinations.postgres.psql import sql_command
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.trips.columns import Colour
 from taxi_platform.trips.load_record import LoadRecord
@@ -28,6 +29,7 @@ class PostgresDestination(Destination):
     name = "postgres"
     assets = (postgres_staging, postgres_tripdata)
     checks = (postgres_checks,)
+    commands = (sql_command,)
     resource_keys = frozenset({"postgres"})
 
     def resources(self, given: Resources) -> dict[str, Any]:

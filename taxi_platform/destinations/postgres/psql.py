@@ -1,0 +1,43 @@
+"""The command `taxi-platform sql`: psql on the database of trips."""
+
+import os
+import sys
+
+import click
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo
+
+from taxi_platform.data_directory import shown
+from taxi_platform.destinations.postgres.resource import checked_url
+from taxi_platform.local.instance import demo_home, embedded_server
+from taxi_platform.local.server_account import wheel_programs
+from taxi_platform.settings import Settings
+
+
+@click.command("sql")
+@click.argument("query", required=False)
+def sql_command(query: str | None) -> None:
+    """Open psql on the database of trips, or run QUERY in it.
+
+    The database is the one of TAXI_POSTGRES_URL, else the embedded one, else the demo's if there is no other.
+    """
+    parameters = conninfo_to_dict(checked_url(_trips_url()))
+    # As environment variables, because other users of the machine can read a process's arguments.
+    variables = {option.keyword.decode(): option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
+    given = {variables[key]: str(value) for key, value in parameters.items() if key in variables}
+    program = str(wheel_programs() / "psql")
+    sys.stdout.flush()
+    os.execve(program, [program, "--no-psqlrc", *(["--command", query] if query else [])], os.environ | given)
+
+
+def _trips_url() -> str:
+    url = Settings().postgres_url
+    if url is not None:
+        return url.get_secret_value()
+    home = Settings().home_folder
+    demo = demo_home(home)
+    chosen = demo if (demo / "postgres").exists() and not (home / "postgres").exists() else home
+    server = embedded_server(chosen)
+    server.start()
+    click.echo(f"Database in {shown(chosen)}.", err=True)
+    return server.ensure_database()
