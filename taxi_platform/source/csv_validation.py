@@ -26,6 +26,8 @@ MOST_COLUMNS = 1_000
 """Columns that a file may have; published files have about twenty."""
 _REMEMBERED = 4 << 20
 """Bytes of shapes that are remembered at most. A real month has a few thousand shapes of 100 bytes."""
+_NO_TIMES_OF_DAY = tuple(re.compile(text).search for text in (rb" 24:", rb":60"))
+"""Two searches for a literal each: `in` takes 1.5 to 2 times as long here, one search for both 4 times."""
 _BOM = b"\xef\xbb\xbf"
 _EXPECTED = {
     Kind.TIME: "a time in the form YYYY-MM-DD HH:MM:SS",
@@ -161,14 +163,16 @@ class _Lines:
 
     def check(self, block: bytes) -> None:
         """Check a block of whole lines."""
-        shapes = set(block.translate(_DIGITS_TO_ZERO).split(b"\n")[:-1]) - self._known
+        lines = block.translate(_DIGITS_TO_ZERO).split(b"\n")
+        lines.pop()
+        shapes = set(lines) - self._known
         if not all(map(self.header.pattern.fullmatch, shapes)):
             raise self._first_bad(block)
-        if b" 24:" in block or b":60" in block:
+        if any(search(block) for search in _NO_TIMES_OF_DAY):
             self._demand_times_of_day(block)
         if not block.isascii():
             self._demand_utf8(block)
-        self.rows += block.count(b"\n")
+        self.rows += len(lines)
         self._remember(shapes)
 
     def _remember(self, shapes: set[bytes]) -> None:
