@@ -38,6 +38,8 @@ _MAGIC = b"PAR1"
 _HEAD = 1 << 12
 _BATCH = 1 << 16
 """Rows that are in memory at once."""
+_BUFFER = 1 << 20
+"""Bytes of a column that are read at once. Otherwise a column chunk is read whole; a row group may hold a month."""
 _LEVEL = 5
 _MEND = "A rerun does not help until TLC publishes a sound file; then run raw_csv again, it fetches what changed."
 
@@ -87,7 +89,7 @@ def write_csv(parquet: Path, month: TripMonth, target: BinaryIO) -> Written:
     Memory does not grow with the file. Raises BadFile for one that cannot be read or holds what does not belong there.
     """
     check = FileCheck(month)
-    with _readable(month), pq.ParquetFile(parquet, pre_buffer=False) as file:
+    with _readable(month), pq.ParquetFile(parquet, pre_buffer=False, buffer_size=_BUFFER) as file:
         names = _names(file.schema_arrow, month)
         # Without a name and a time in the gzip header the same rows are the same bytes, and so the same sha256.
         with gzip.GzipFile("", "wb", _LEVEL, fileobj=_Checking(target, check), mtime=0) as packed:
@@ -171,7 +173,9 @@ def _numbers(values: pa.Array, *, whole: bool) -> pa.Array:
         except pa.ArrowInvalid:
             pass  # a fraction: the check of the lines names its line
     texts = values.cast(pa.string())
-    for pattern, by in ((r"(\.[0-9]*?)0+$", r"\1"), (r"\.$", ""), ("^-0$", "0")):
+    # Arrow writes a double in its shortest form but for `.0`, and a decimal with all digits of its scale.
+    zeros = ((r"\.0$", ""),) if pa.types.is_floating(values.type) else ((r"(\.[0-9]*?)0+$", r"\1"), (r"\.$", ""))
+    for pattern, by in (*zeros, ("^-0$", "0")):
         texts = pc.call_function("replace_substring_regex", [texts], pc.ReplaceSubstringOptions(pattern, by))
     return texts
 
