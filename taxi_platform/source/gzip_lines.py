@@ -11,6 +11,7 @@ from pathlib import Path
 from zlib_ng import zlib_ng as zlib
 
 from taxi_platform.errors import BadFile
+from taxi_platform.trips.columns import COLOURS
 
 BLOCK = 1 << 20
 """Bytes of text that are decompressed at once, whatever the compression."""
@@ -92,7 +93,7 @@ def describe(head: bytes) -> str:
     if re.match(r"<!doctype html|<html", text, re.IGNORECASE):
         title = re.search(r"<title[^<>]*>([^<]*)</title>", text, re.IGNORECASE)
         return f"an HTML page: {_short(title[1] if title else re.sub(r'<[^<>]*>', ' ', text))}"
-    if re.match(r'"?vendorid"?,', text, re.IGNORECASE):
+    if _has_known_columns(text.split("\n", 1)[0]):
         return "an uncompressed CSV"
     if b"\0" in head or "\ufffd" in text[:1000]:
         return f"other data; it begins with the bytes {head[:8].hex(' ')}"
@@ -101,10 +102,14 @@ def describe(head: bytes) -> str:
 
 _KNOWN = {
     b"version https://git-lfs.github.com/spec/": "a Git LFS pointer file, which stands for the file itself",
-    b"/annex/objects/": "a git-annex pointer file, which stands for the file itself",
     b"PK\x03\x04": "a ZIP archive",
     b"PAR1": "a Parquet file",
 }
+
+
+def _has_known_columns(line: str) -> bool:
+    names = {name.strip('"\r').lower() for name in line.split(",")}
+    return any(column.folded_name in names for colour in COLOURS.values() for column in colour.columns)
 
 
 def _short(text: str) -> str:
