@@ -29,7 +29,7 @@ ENV PATH=/opt/venv/bin:$PATH \
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /var/lib/taxi --shell /usr/sbin/nologin taxi \
     && install --directory --owner=10001 --group=10001 /var/lib/taxi /opt/dagster/home /opt/dagster/home/storage
 COPY --from=dependencies /opt/venv /opt/venv
-COPY --chown=10001:10001 deploy/compose/dagster.yaml workspace.yaml /opt/dagster/home/
+COPY --chown=10001:10001 deploy/compose/dagster.yaml deploy/compose/workspace.yaml /opt/dagster/home/
 RUN --mount=type=bind,from=wheel,source=/wheel,target=/wheel pip install --no-cache-dir --no-index --no-deps /wheel/*.whl
 USER 10001:10001
 WORKDIR /opt/dagster/home

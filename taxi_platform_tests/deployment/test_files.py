@@ -132,8 +132,8 @@ def test_the_image_runs_as_a_number_that_is_not_root_and_takes_no_secret() -> No
     # It sends only what it needs to the builder, and .env is not of that.
     sent = (REPO / ".dockerignore").read_text().split("\n", 1)[1].split()
     assert sent[0] == "*"
-    copied = ["pyproject.toml", "constraints.txt", "deploy/compose/dagster.yaml", "workspace.yaml", "taxi_platform"]
-    assert {f"!{name}" for name in copied} <= set(sent)
+    copied = ["pyproject.toml", "constraints.txt", "deploy/compose", "taxi_platform"]
+    assert all(any(line.startswith(f"!{name}") for line in sent) for name in copied)
     assert not any(".env" in line for line in sent)
 
 
@@ -155,9 +155,7 @@ def test_the_chart_knows_every_key(values: dict[str, Any]) -> None:
         assert deployment.keys() <= set(DEPLOYMENT_KEYS.split())
 
 
-def test_limits_retries_and_times_are_the_same_in_development_with_compose_and_in_kubernetes(
-    values: dict[str, Any],
-) -> None:
+def test_all_instances_have_the_same_limits_and_retries(values: dict[str, Any]) -> None:
     composed = read_yaml(REPO / "deploy/compose/dagster.yaml")
     runs_at_once = composed["run_queue"].pop("max_concurrent_runs")
     for name, developed in read_yaml(REPO / "taxi_platform/local/instance.yaml").items():
@@ -167,8 +165,10 @@ def test_limits_retries_and_times_are_the_same_in_development_with_compose_and_i
                 "max_concurrent_runs": runs_at_once,
             }, name
 
-    for name, typed in read_yaml(REPO / "dagster.yaml").items():
-        assert composed[name] | typed == composed[name], name
+    cloned = read_yaml(REPO / "dagster.yaml")
+    assert cloned["run_queue"].pop("max_concurrent_runs") == 1
+    for name, settings in cloned.items():
+        assert composed[name] | settings == composed[name], name
 
     charted = values["additionalInstanceConfig"]
     assert charted["run_queue"].pop("max_concurrent_runs") == 4

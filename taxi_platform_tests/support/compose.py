@@ -57,7 +57,7 @@ class Here:
 
     def __post_init__(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
-        for name in ("deploy/compose/dagster.yaml", "workspace.yaml"):
+        for name in ("deploy/compose/dagster.yaml", "deploy/compose/workspace.yaml"):
             shutil.copy(REPO / name, self.home)
 
     def translate(self, text: str) -> str:
