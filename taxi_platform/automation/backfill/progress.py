@@ -1,45 +1,46 @@
-"""A backfill as the terminal shows it: a progress bar, a line for each month, a summary, an exit status.
-
-Not here: what is done (`backfill`).
-"""
+"""A backfill in the terminal: a progress bar, a line for each month, a summary, an exit status."""
 
 import os
 import signal
+import time
+from collections.abc import Iterator
 
 import click
 import dagster as dg
 from tqdm import tqdm
 
 from taxi_platform.automation.backfill.runner import Backfill, Outcome
-from taxi_platform.destinations.base import Destination
+from taxi_platform.destinations.base import SOURCE, Destination
 from taxi_platform.local.instance import prepare, runs_at_once
 from taxi_platform.settings import Settings
 from taxi_platform.trips.partitions import TripMonth
 
 INTERRUPTED = 130
-"""The exit status after Ctrl-C, as shells have it."""
+"""Exit status after Ctrl-C, as shells have it."""
 
 
 def show(months: list[TripMonth], destination: Destination, *, again: bool) -> int:
-    """Runs the backfill; its exit status: 0 when every month is loaded, 1 when some are not, or a month of the colour
-    lacks rows, 130 after Ctrl-C."""
+    """Run the backfill and return its exit status.
+
+    0: every month is loaded; 1: some are not, or a month of the colour must be reloaded; 130: interrupted.
+    """
     resources = destination.resources({})
     destination.require_settings(resources)
     if "DAGSTER_HOME" not in os.environ:
         os.environ |= prepare(Settings().home_folder)
     done: list[Outcome] = []
     interrupted = False
-    for stop in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores SIGINT unless told otherwise
+    for stop in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores SIGINT by default
         signal.signal(stop, signal.default_int_handler)
-    with dg.DagsterInstance.get() as instance, tqdm(total=len(months), unit="month", desc=destination.name) as bar:
+    with dg.DagsterInstance.get() as instance:
         backfill = Backfill(destination, resources, instance, runs_at_once())
-        try:
-            for outcome in backfill.run(months, again=again):
-                done.append(outcome)
-                tqdm.write(_line(outcome))
-                bar.update()
-        except KeyboardInterrupt:
-            interrupted = True
+        with _Bar(backfill, len(months)) as bar:
+            try:
+                for outcome in backfill.run(months, again=again, tick=bar.tick):
+                    done.append(outcome)
+                    bar.add(outcome)
+            except KeyboardInterrupt:
+                interrupted = True
     click.echo(_summary(months, done, interrupted=interrupted))
     if interrupted:
         return INTERRUPTED
@@ -50,6 +51,58 @@ def show(months: list[TripMonth], destination: Destination, *, again: bool) -> i
             "A backfill of them reloads them."
         )
     return 1 if outdated or any(outcome.error for outcome in done) else 0
+
+
+class _Bar:
+    """The progress bar: months done, time left, rows per second, and the phase of each month that is being loaded."""
+
+    def __init__(self, backfill: Backfill, months: int) -> None:
+        self._backfill = backfill
+        self._bar = tqdm(total=months, unit="month", desc=backfill.destination.name, dynamic_ncols=True)
+        self._began = time.monotonic()
+        self._rows = 0
+
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def add(self, outcome: Outcome) -> None:
+        """Print a month's line above the bar."""
+        tqdm.write(_line(outcome))
+        if outcome.skipped:
+            # The estimate of the time left counts only months that are loaded now.
+            self._bar.total -= 1
+            self._bar.refresh()
+        else:
+            self._rows += outcome.rows
+            self._bar.update()
+
+    def tick(self) -> None:
+        """Show the rate and what is being loaded."""
+        rate = round(self._rows / (time.monotonic() - self._began))
+        self._bar.set_postfix_str(", ".join([f"{rate:,} rows/s", *sorted(self._phases())]))
+
+    def _phases(self) -> Iterator[str]:
+        instance, months = self._backfill.instance, {run: month for month, run in list(self._backfill.running.items())}
+        if not months:
+            return
+        started = dg.RunsFilter(run_ids=list(months), statuses=[dg.DagsterRunStatus.STARTED])
+        for run in instance.get_runs(started):
+            steps = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_START)
+            if steps:
+                yield f"{months[run.run_id].month} {phase_of(steps[-1].step_key or '', self._backfill.destination)}"
+
+
+def phase_of(step: str, destination: Destination) -> str:
+    """Return the word for what a step of a month's run does."""
+    if step == SOURCE.to_python_identifier():
+        return "downloading"
+    if step == destination.table.to_python_identifier():
+        return "merging"
+    loading = {key.to_python_identifier() for key in destination.asset_keys}
+    return "copying" if step in loading else "checking"
 
 
 def _line(outcome: Outcome) -> str:
@@ -71,5 +124,5 @@ def _summary(months: list[TripMonth], done: list[Outcome], *, interrupted: bool)
     if failed:
         parts.append(f"{len(failed)} failed: {', '.join(failed)}")
     if interrupted:
-        parts.append(f"stopped with {len(months) - len(done)} to go; what was under way changed no table")
+        parts.append(f"stopped with {len(months) - len(done)} to go; unfinished months changed no table")
     return "; ".join(parts) + "."

@@ -1,54 +1,54 @@
-"""Many months from the command line: several side by side, each a run of Dagster's in a process of its own.
+"""The backfill runner: loads many months side by side in worker processes, with nothing else running.
 
-It works with nothing else running. A month cannot disturb another: a process that is killed takes only its own month
-with it, and that is run again. The destination says which months are loaded, and these are skipped.
-
-Not here: what a run does (`load_month`), and the words on the screen (`cli`).
+A worker that is killed takes only its own month with it, and that month is loaded again in a new worker. The
+destination says which months are loaded already; those are skipped. `progress` shows a backfill in the terminal,
+`queued` hands it to a daemon that runs already.
 """
 
-import json
 import signal
-import subprocess
-import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 import dagster as dg
 
+from taxi_platform.automation.backfill.worker import Task
+from taxi_platform.automation.backfill.worker_process import WorkerEnded, WorkerProcess
 from taxi_platform.destinations.base import SOURCE, Destination, Resources
 from taxi_platform.errors import TaxiError
-from taxi_platform.redaction import without_secrets
 from taxi_platform.trips.columns import Colour
 from taxi_platform.trips.load_record import LoadRecord, months_to_reload
 from taxi_platform.trips.partitions import TripMonth
 
+BACKFILL_TAG = "taxi/backfill"
 ATTEMPTS = 3
-"""Runs of a month whose process is killed; a run that fails in its own words is not repeated."""
-_GRACE = 30.0
-"""Seconds that an interrupted run has to put things in order."""
+"""Runs of a month whose worker is killed. A run that fails is not repeated, because its steps retry themselves."""
+_GRACE_SECONDS = 30.0
+"""Time that an interrupted run has to clean up."""
+_TICK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a month. `error` is None when it is loaded now."""
+    """The result of one month; `error` is None if the month is loaded."""
 
     month: TripMonth
     rows: int = 0
-    """In the file."""
+    """Rows in the file."""
     skipped_rows: int = 0
     """Rows of the file that were skipped as duplicates of other files."""
     seconds: float = 0.0
     skipped: bool = False
+    """Whether the month was loaded already."""
     error: str | None = None
 
 
 @dataclass
 class Backfill:
-    """The months of a colour on their way into one destination."""
+    """Months of one colour that are loaded into one destination."""
 
     destination: Destination
     resources: Resources
@@ -56,112 +56,131 @@ class Backfill:
     workers: int
     """Months that are loaded at the same time."""
     definitions: str = "taxi_platform.definitions"
-    """Module whose `defs` a worker loads."""
+    """Module whose `defs` the workers load."""
     tag: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
-    """The value of `taxi/backfill` on all its runs."""
-    _processes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
+    """Value of the tag `taxi/backfill` of all its runs."""
+    running: dict[TripMonth, str] = field(default_factory=dict)
+    """Run id of each month that is being loaded."""
+    _idle: list[WorkerProcess] = field(default_factory=list)
+    _busy: list[WorkerProcess] = field(default_factory=list)
     _stopping: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    """So that no worker begins between the decision to stop and the look at those that are under way."""
+    """Held to move a worker from one list to the other, and to stop: no worker gets a month after that."""
 
-    def run(self, months: Iterable[TripMonth], *, again: bool = False) -> Iterator[Outcome]:
-        """Loads the months, and yields each when it is done; loaded ones are skipped unless `again`.
+    def run(
+        self, months: Iterable[TripMonth], *, again: bool = False, tick: Callable[[], None] = lambda: None
+    ) -> Iterator[Outcome]:
+        """Load the months and yield the outcome of each when it is known; call `tick` about once a second.
 
-        A month that lacks rows, because another file let go of them, is loaded again in any case.
-        When the caller is interrupted (KeyboardInterrupt), runs under way are interrupted too and cleared away.
+        Loaded months are skipped unless `again` is set or they must be reloaded. If the caller is interrupted
+        (KeyboardInterrupt), unfinished runs are interrupted too.
         """
         wanted = list(months)
-        found = self._loaded(wanted[0].colour) if wanted and not again else {}
-        outdated = months_to_reload(found)
-        loaded = {month: record for month, record in found.items() if month not in outdated}
+        loaded = {} if again or not wanted else self.current_months(wanted[0].colour)
         for month in wanted:
             if month in loaded:
                 yield Outcome(month, loaded[month].rows, loaded[month].rows_skipped, skipped=True)
         with ThreadPoolExecutor(self.workers) as pool:
-            futures = [pool.submit(self._load, month) for month in wanted if month not in loaded]
+            waiting = {pool.submit(self._load, month) for month in wanted if month not in loaded}
             try:
-                for future in as_completed(futures):
-                    yield future.result()
+                while waiting:
+                    done, waiting = wait(waiting, _TICK_SECONDS, FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
+                    tick()
             except BaseException:
-                self._stop(futures)
+                self._stop(waiting)
                 raise
+            finally:
+                for worker in self._idle:
+                    worker.close(_GRACE_SECONDS)
+
+    def current_months(self, colour: Colour) -> dict[TripMonth, LoadRecord]:
+        """Return the load records of the loaded months that need no reload."""
+        loaded = self.destination.loaded_months(self.resources, colour)
+        outdated = months_to_reload(loaded)
+        return {month: record for month, record in loaded.items() if month not in outdated}
 
     def to_reload(self, colour: Colour) -> list[TripMonth]:
         """Return the loaded months that would be loaded differently now."""
-        return months_to_reload(self._loaded(colour))
+        return months_to_reload(self.destination.loaded_months(self.resources, colour))
 
-    def _loaded(self, colour: Colour) -> Mapping[TripMonth, LoadRecord]:
-        return self.destination.loaded_months(self.resources, colour)
+    def assets(self) -> list[dg.AssetKey]:
+        """Return the keys of the assets that a run of a month materializes."""
+        return [SOURCE, *self.destination.asset_keys]
+
+    def outcome(self, month: TripMonth, seconds: float, error: str | None) -> Outcome:
+        """Return the outcome of a month whose run ended, with the rows that the destination reports."""
+        record: LoadRecord | None = None
+        if error is None:
+            try:
+                found: Mapping[TripMonth, LoadRecord] = self.destination.loaded_months(self.resources, month.colour)
+                record = found.get(month)
+            except TaxiError as failure:
+                error = f"its run succeeded, and {self.destination.name} did not respond afterwards: {failure.what}"
+        rows, skipped = (record.rows, record.rows_skipped) if record else (0, 0)
+        return Outcome(month, rows, skipped, seconds, error=error)
 
     def _load(self, month: TripMonth) -> Outcome:
         began = time.monotonic()
         error: str | None = None
         for _ in range(ATTEMPTS):
-            run_id = str(uuid.uuid4())
-            killed, error = self._attempt(month, run_id)
-            if not killed:
-                break
-            self._clear(run_id, error or "")
-        load: LoadRecord | None = None
-        if error is None:
+            run_id = self.running[month] = str(uuid.uuid4())
+            killed = False
             try:
-                load = self._loaded(month.colour).get(month)
-            except TaxiError as unanswered:
-                error = f"its run succeeded, and {self.destination.name} did not respond afterwards: {unanswered.what}"
-        rows, kept = (load.rows, load.rows_skipped) if load else (0, 0)
-        return Outcome(month, rows, kept, time.monotonic() - began, error=error)
+                error = self._attempt(month, run_id)
+            except WorkerEnded as ended:
+                killed, error = ended.killed, str(ended)
+            if error is not None:
+                self._end_run(run_id, error)
+            if not killed or self._stopping:
+                break
+        del self.running[month]
+        return self.outcome(month, time.monotonic() - began, error)
 
-    def _attempt(self, month: TripMonth, run_id: str) -> tuple[bool, str | None]:
-        """Whether the run's process was killed, and what went wrong."""
-        task = {
-            "month": month.key,
-            "assets": [SOURCE.to_user_string(), *(key.to_user_string() for key in self.destination.asset_keys)],
-            "run_id": run_id,
-            "tags": {"taxi/backfill": self.tag},
-            "definitions": self.definitions,
-        }
+    def _attempt(self, month: TripMonth, run_id: str) -> str | None:
         with self._lock:
             if self._stopping:
-                return False, "cancelled before it began"
-            worker = self._processes[run_id] = subprocess.Popen(
-                [sys.executable, "-m", "taxi_platform.automation.backfill.worker", json.dumps(task)],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                # A terminal's Ctrl-C is for this process, which tells them.
-                start_new_session=True,
+                return "cancelled"
+            worker = self._idle.pop() if self._idle else WorkerProcess(self.definitions)
+            self._busy.append(worker)
+        try:
+            error = worker.load(
+                Task(
+                    month=month.key,
+                    assets=[key.to_user_string() for key in self.assets()],
+                    run_id=run_id,
+                    tags={BACKFILL_TAG: self.tag},
+                )
             )
-        said, complained = worker.communicate()
-        del self._processes[run_id]
-        if said.strip():
-            return False, json.loads(said.strip().splitlines()[-1])["error"]
-        if self._stopping:
-            return False, "cancelled"
-        reason = f"its process ended with {worker.returncode}"
-        last = complained.strip().splitlines()[-1:] if worker.returncode > 0 else []
-        return worker.returncode < 0, ": ".join([reason, *map(without_secrets, last)])
+        except WorkerEnded:
+            with self._lock:
+                self._busy.remove(worker)
+            worker.close(0)
+            raise
+        with self._lock:
+            self._busy.remove(worker)
+            self._idle.append(worker)
+        return error
 
-    def _stop(self, futures: list[Future[Outcome]]) -> None:
+    def _stop(self, waiting: Iterable[Future[Outcome]]) -> None:
+        """Interrupt unfinished runs; kill the workers of those that do not end in time."""
+        for future in waiting:
+            future.cancel()
         with self._lock:
             self._stopping = True
-            under_way = dict(self._processes)
-        for future in futures:
-            future.cancel()
-        for worker in under_way.values():
-            worker.send_signal(signal.SIGINT)
-        ends = time.monotonic() + _GRACE
-        for run_id, worker in under_way.items():
-            try:
-                worker.wait(max(0.0, ends - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                worker.kill()
-            self._clear(run_id, "cancelled")
+            for worker in self._busy:
+                worker.interrupt(signal.SIGINT)
+        wait([future for future in waiting if not future.cancelled()], _GRACE_SECONDS)
+        with self._lock:
+            for worker in self._busy:
+                worker.interrupt(signal.SIGKILL)
 
-    def _clear(self, run_id: str, reason: str) -> None:
-        """Ends a run in the history whose process could not do so itself."""
+    def _end_run(self, run_id: str, reason: str) -> None:
+        """Mark the run as ended in Dagster's history if its worker could not."""
         run = self.instance.get_run_by_id(run_id)
-        if run is not None and not run.is_finished:
-            report: Callable[..., object] = (
-                self.instance.report_run_canceled if self._stopping else self.instance.report_run_failed
-            )
-            report(run, message=f"The run's process ended before the run: {reason}.")
+        if run is None or run.is_finished:
+            return
+        if self._stopping:
+            self.instance.report_run_canceled(run, message="The backfill was stopped.")
+        else:
+            self.instance.report_run_failed(run, message=f"The worker ended before the run: {reason}.")

@@ -1,36 +1,48 @@
-"""Backfill worker: loads one month in its own process.
+"""Backfill worker: a process that loads months one after another, each as a Dagster run of its own.
 
-`python -m taxi_platform.automation.backfill.worker TASK` takes the task as JSON and prints one line of JSON with the
-error, null where the month is loaded.
+`python -m taxi_platform.automation.backfill.worker DEFINITIONS` reads one task per line from standard input, as JSON,
+and answers each with a line of JSON that has the error, null if the month is loaded. It ends when its input ends.
+Importing the definitions takes as long as loading two small months, so a worker does it once. `worker_process` is the
+other end of the pipes.
 """
 
 import json
+import os
 import signal
 import sys
 from importlib import import_module
-from typing import Any
+from typing import TypedDict
 
 import dagster as dg
 
 from taxi_platform.automation.alerts import step_failures
+from taxi_platform.automation.jobs import load_month
 from taxi_platform.redaction import first_line
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def load(task: dict[str, Any]) -> str | None:
-    """Runs the job for the month and the assets; the first line of what went wrong, a failed check included."""
-    defs: dg.Definitions = import_module(task["definitions"]).defs
-    with dg.DagsterInstance.get() as instance:
-        result = defs.resolve_job_def("load_month").execute_in_process(
-            run_config=_QUIET,
-            instance=instance,
-            partition_key=task["month"],
-            asset_selection=[dg.AssetKey(asset) for asset in task["assets"]],
-            run_id=task["run_id"],
-            tags=task["tags"],
-            raise_on_error=False,
-        )
+class Task(TypedDict):
+    """A month to load, and the run to load it in."""
+
+    month: str
+    """Partition key."""
+    assets: list[str]
+    run_id: str
+    tags: dict[str, str]
+
+
+def load(job: dg.JobDefinition, instance: dg.DagsterInstance, task: Task) -> str | None:
+    """Run the job for the month and the assets. Return the first line of each error; a failed check is one."""
+    result = job.execute_in_process(
+        run_config=_QUIET,
+        instance=instance,
+        partition_key=task["month"],
+        asset_selection=[dg.AssetKey(asset.split("/")) for asset in task["assets"]],
+        run_id=task["run_id"],
+        tags=task["tags"],
+        raise_on_error=False,
+    )
     if result.success:
         failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
         errors = [f"the check {check.check_name} failed: {check.description}" for check in failed if _is_error(check)]
@@ -43,6 +55,17 @@ def _is_error(check: dg.AssetCheckEvaluation) -> bool:
     return check.severity == dg.AssetCheckSeverity.ERROR
 
 
+def main(definitions: str) -> None:
+    """Load the months of the tasks in standard input."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    # Whatever a library prints would be read as an answer.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    job = import_module(definitions).defs.resolve_job_def(load_month.name)
+    with dg.DagsterInstance.get() as instance:
+        for line in sys.stdin:
+            print(json.dumps({"error": load(job, instance, json.loads(line))}), file=answers, flush=True)
+
+
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    print(json.dumps({"error": load(json.loads(sys.argv[1]))}))
+    main(sys.argv[1])

@@ -1,7 +1,8 @@
-"""`taxi-platform backfill` as people run it: loaded, skipped, failed, killed and interrupted months."""
+"""The command `taxi-platform backfill`: loaded, skipped, failed, killed and interrupted months."""
 
 import gzip
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from taxi_platform.automation.backfill.runner import Backfill
 from taxi_platform.cli import main
 from taxi_platform.destinations.base import Resources
 from taxi_platform.destinations.postgres.catalog import loaded_months
-from taxi_platform.destinations.postgres.destination import PostgresDestination
+from taxi_platform.destinations.postgres.destination import POSTGRES, PostgresDestination
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.trips.columns import Colour
 from taxi_platform.trips.load_record import LoadRecord
@@ -32,7 +33,7 @@ MONTHS = [TripMonth.from_key(f"green|2020-0{month}") for month in (3, 4, 5)]
 
 
 class Terminal:
-    """The command in a folder of its own, over a mirror and a database."""
+    """The command in a working directory with a Dagster instance, over a mirror and a database."""
 
     def __init__(self, folder: Path, source_url: str, url: str) -> None:
         self.folder = folder
@@ -82,7 +83,7 @@ def content(month: TripMonth) -> bytes:
     return csv_text(month, [trip(month, f"{day:02} 10:00:00") for day in range(1, int(month.month[-1]) + 1)])
 
 
-def test_months_are_loaded_then_skipped_unless_again_and_a_missing_one_is_told(tmp_path, mirror, postgres_url):
+def test_loaded_months_are_skipped_unless_again_is_given(tmp_path, mirror, postgres_url):
     for month in (MONTHS[0], MONTHS[2]):
         publish(mirror.folder, month, content(month))
     terminal = Terminal(tmp_path, mirror.url, postgres_url)
@@ -109,7 +110,7 @@ def test_months_are_loaded_then_skipped_unless_again_and_a_missing_one_is_told(t
     assert terminal.rows()["2020-03"] == 1
 
 
-def test_a_month_that_lacks_rows_is_named_and_loaded_again(tmp_path, mirror, postgres_url):
+def test_month_that_lacks_rows_is_named_and_reloaded(tmp_path, mirror, postgres_url):
     march, april = MONTHS[:2]
     shared = trip(march, "2020-04-05 12:00:00")
     publish(mirror.folder, march, csv_text(march, [trip(march), shared]))
@@ -131,18 +132,19 @@ def test_a_month_that_lacks_rows_is_named_and_loaded_again(tmp_path, mirror, pos
     assert terminal.rows() == {"2020-03": 1, "2020-04": 2}
 
 
-def test_a_failed_check_is_a_failed_month(tmp_path, mirror, postgres_url):
-    """The database itself takes the rows away as soon as they are in place."""
+def test_month_with_failed_check_counts_as_failed(tmp_path, mirror, postgres_url):
+    """An event trigger deletes the rows as soon as they are attached."""
     publish(mirror.folder, MONTHS[0], content(MONTHS[0]))
     with psycopg.connect(postgres_url) as connection:
         connection.execute(
             """
-            create function take() returns event_trigger language plpgsql as $$ begin
+            create function delete_rows() returns event_trigger language plpgsql as $$ begin
                 if exists (select from pg_class where relname = 'green_tripdata_2020_03' and relispartition) then
                     delete from public.green_tripdata;
                 end if;
             end $$;
-            create event trigger take on ddl_command_end when tag in ('ALTER TABLE') execute function take()
+            create event trigger delete_rows on ddl_command_end when tag in ('ALTER TABLE')
+                execute function delete_rows()
             """
         )
     status, said, _ = Terminal(tmp_path, mirror.url, postgres_url).run(*options(last="2020-03"))
@@ -151,17 +153,17 @@ def test_a_failed_check_is_a_failed_month(tmp_path, mirror, postgres_url):
     assert "the check every_row_accounted_for failed: Rows were added or deleted since the month was loaded." in said
 
 
-def test_a_database_that_is_away_for_a_moment_ends_no_other_month(tmp_path, mirror, postgres_url, monkeypatch):
+def test_database_outage_after_a_run_fails_only_its_month(tmp_path, mirror, postgres_url, monkeypatch):
     for month in MONTHS[:2]:
         publish(mirror.folder, month, content(month))
     terminal = Terminal(tmp_path, mirror.url, postgres_url)
     for name, value in terminal.environment.items():
         monkeypatch.setenv(name, value)
-    # Once before the first month is loaded, and then after each.
+    # The first query comes before any month is loaded, the others after each month.
     urls = iter([postgres_url, "postgresql://taxi@127.0.0.1:1/away", postgres_url])
 
     class Unreliable(PostgresDestination):
-        """The Postgres destination whose server is away once."""
+        """The Postgres destination, whose server does not respond to the second query."""
 
         def loaded_months(self, resources: Resources, colour: Colour) -> Mapping[TripMonth, LoadRecord]:
             return loaded_months(Postgres(url=next(urls)), colour)
@@ -176,15 +178,42 @@ def test_a_database_that_is_away_for_a_moment_ends_no_other_month(tmp_path, mirr
 
 @pytest.fixture
 def slow() -> Iterator[FaultyServer]:
-    """A mirror that stops in the middle of each file until a test takes the fault away."""
+    """A mirror on which each `Fault` that a test adds stalls one download."""
     with FaultyServer().running() as server:
         for month in MONTHS[:2]:
             server.publish(f"green/{month.gz_name}", gzip.compress(content(month), mtime=0))
         yield server
 
 
+def test_one_worker_loads_several_months(tmp_path, mirror, postgres_url, monkeypatch):
+    for month in MONTHS:
+        publish(mirror.folder, month, content(month))
+    terminal = Terminal(tmp_path, mirror.url, postgres_url)
+    for name, value in terminal.environment.items():
+        monkeypatch.setenv(name, value)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        backfill = Backfill(POSTGRES, POSTGRES.resources({}), instance, workers=1)
+        outcomes = list(backfill.run(MONTHS))
+        messages = [event.message for run in instance.get_runs() for event in instance.all_logs(run.run_id)]
+
+    assert [outcome.rows for outcome in outcomes] == [3, 4, 5]
+    processes = {found[1] for message in messages if (found := re.search(r"Executing steps.*pid: (\d+)", message))}
+    assert len(processes) == 1
+
+
+def test_worker_that_cannot_start_fails_the_month(tmp_path, postgres_url):
+    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        backfill = Backfill(
+            POSTGRES, {"postgres": Postgres(url=postgres_url)}, instance, workers=1, definitions="no.such.module"
+        )
+        [outcome] = backfill.run(MONTHS[:1])
+
+    assert outcome.error == "the worker process ended with status 1: ModuleNotFoundError: No module named 'no'"
+
+
 def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """The processes of months under way that have begun to fetch."""
+    """Return the worker processes of the command."""
     return [
         each
         for each in psutil.Process(process.pid).children()
@@ -192,7 +221,7 @@ def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
     ]
 
 
-def test_a_killed_month_is_run_again_and_others_do_not_notice(tmp_path, slow, postgres_url):
+def test_months_of_killed_workers_are_loaded_again(tmp_path, slow, postgres_url):
     slow.faults = [Fault(stall_after=20), Fault(stall_after=20)]
     terminal = Terminal(tmp_path, slow.url, postgres_url)
     with terminal.start(*options(last="2020-04")) as process:
@@ -208,19 +237,19 @@ def test_a_killed_month_is_run_again_and_others_do_not_notice(tmp_path, slow, po
     assert set(statuses) == {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}
 
 
-def test_ctrl_c_stops_what_is_under_way_and_leaves_no_run_open(tmp_path, slow, postgres_url):
+def test_ctrl_c_ends_unfinished_runs_and_workers(tmp_path, slow, postgres_url):
     slow.faults = [Fault(stall_after=20), Fault(stall_after=20)]
     terminal = Terminal(tmp_path, slow.url, postgres_url)
     with terminal.start(*options(last="2020-04")) as process:
         until(lambda: not slow.faults)
-        under_way = workers(process)
+        processes = workers(process)
         process.send_signal(signal.SIGINT)
         said, shown = process.communicate(timeout=240)
 
     assert process.returncode == 130
     assert said.splitlines()[-1].startswith("0 of 2 months loaded, 0 rows; stopped with 2 to go")
     assert "Traceback" not in said + shown
-    assert not [each for each in under_way if each.is_running()]
+    assert not [each for each in processes if each.is_running()]
     assert all(status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE) for _, status in terminal.runs())
     assert list((tmp_path / "home").rglob("*.part")) == []
 
@@ -229,13 +258,13 @@ def test_ctrl_c_stops_what_is_under_way_and_leaves_no_run_open(tmp_path, slow, p
     ("wrong", "says"),
     [
         (options("2020-05", "2020-03"), "2020-05 is after 2020-03"),
-        (options("2018-12"), "2018-12 is no month from 2019-01"),
+        (options("2018-12"), "2018-12 is not a month from 2019-01"),
         (options("2020-3"), "in the form YYYY-MM"),
         (("--colour", "fhv", "--from", "2020-03", "--to", "2020-03"), "'fhv' is not one of"),
         ((*options(), "--destination", "bigquery"), "Set GCP_PROJECT_ID and GCP_BUCKET_NAME"),
     ],
 )
-def test_what_cannot_be_done_is_said_at_once(monkeypatch, tmp_path, wrong, says):
+def test_invalid_options_are_reported_at_once(monkeypatch, tmp_path, wrong, says):
     for name in ("GCP_PROJECT_ID", "GCP_BUCKET_NAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
