@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from taxi_platform.automation import reconcile as reconciliation
 from taxi_platform.automation.backfill.progress import show
 from taxi_platform.data_directory import shown
 from taxi_platform.demo.commands import demo, demo_gcp
@@ -68,6 +69,27 @@ def backfill(colour: str, first: str, last: str, destination: Destination, again
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     sys.exit(show(months, destination, again=again))
+
+
+@main.command()
+@click.option("--colour", type=click.Choice(list(COLOURS)), multiple=True, help="A colour; all if there is none.")
+@click.option("--from", "first", metavar="YYYY-MM", default="", help="The first month.")
+@click.option("--to", "last", metavar="YYYY-MM", default="9999-12", help="The last month, included.")
+def reconcile(colour: tuple[str, ...], first: str, last: str) -> None:
+    """Compare the months that several destinations have loaded from the same file.
+
+    Exits with status 1 if rows, sums or a checksum differ, and names the columns.
+    """
+    resources: dict[str, Any] = {}
+    for destination in DESTINATIONS:
+        resources |= destination.resources({})
+    click.echo(reconciliation.heading())
+    differ = False
+    for name in colour or COLOURS:
+        for comparison in reconciliation.reconcile(resources, COLOURS[name], first, last):
+            click.echo(reconciliation.line(comparison))
+            differ |= bool(comparison.differing)
+    sys.exit(differ)
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

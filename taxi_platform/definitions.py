@@ -7,6 +7,7 @@ import dagster as dg
 from taxi_platform.automation.freshness import newest_months_loaded
 from taxi_platform.automation.jobs import freshness_job, load_month
 from taxi_platform.automation.purge import purge_files
+from taxi_platform.automation.reconcile import reconcile_job, reconcile_schedule
 from taxi_platform.automation.schedules import freshness_schedule, monthly_schedules
 from taxi_platform.automation.sensors import failed_run_sensor, new_months_sensor
 from taxi_platform.destinations.registry import DESTINATIONS, DestinationResources
@@ -44,8 +45,8 @@ def build_defs(**given: Unpack[Resources]) -> dg.Definitions:
             *(asset for each in DESTINATIONS for asset in (*each.assets, *each.more_assets)),
         ],
         asset_checks=[*(check for each in DESTINATIONS for check in each.checks), newest_months_loaded],
-        jobs=[load_month, freshness_job, purge_files],
-        schedules=[*monthly_schedules, freshness_schedule],
+        jobs=[load_month, freshness_job, reconcile_job, purge_files],
+        schedules=[*monthly_schedules, freshness_schedule, reconcile_schedule],
         sensors=[new_months_sensor, failed_run_sensor],
         resources=resources | given,
         # A run has a process of its own already; one more for each step costs more than a small month does.

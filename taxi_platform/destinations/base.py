@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 import click
 import dagster as dg
 
+from taxi_platform.destinations.figures import Figures
 from taxi_platform.errors import BadSetting
-from taxi_platform.trips.columns import Colour
-from taxi_platform.trips.load_record import LoadRecord
+from taxi_platform.trips.columns import Colour, Column
+from taxi_platform.trips.load_record import LoadedMonth, LoadRecord
 from taxi_platform.trips.partitions import TripMonth
 
 SOURCE = dg.AssetKey("raw_csv")
@@ -50,6 +51,10 @@ class Destination(ABC):
 
         Raise a TransientError if the destination does not respond.
         """
+
+    @abstractmethod
+    def figures(self, resources: Resources, loaded: LoadedMonth, columns: Sequence[Column]) -> Figures:
+        """Return the figures of these columns of a loaded month, computed from its rows as they are now."""
 
     def missing_settings(self, resources: Resources) -> Sequence[str]:
         """Return the names of the settings without which trips cannot be loaded here."""

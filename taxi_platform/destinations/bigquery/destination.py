@@ -13,13 +13,16 @@ from taxi_platform.destinations.bigquery.assets import (
     gcs_csv,
 )
 from taxi_platform.destinations.bigquery.checks import bigquery_checks
+from taxi_platform.destinations.bigquery.figures import month_figures
 from taxi_platform.destinations.bigquery.io_managers import ExternalTables, MergedTables, MonthlyTables
+from taxi_platform.destinations.bigquery.load_log import Load
 from taxi_platform.destinations.bigquery.loaded import loaded_months
 from taxi_platform.destinations.bigquery.object_io_manager import LakeObjects
+from taxi_platform.destinations.figures import Figures
 from taxi_platform.google_cloud.resources import GoogleBigQuery, GoogleStorage
 from taxi_platform.settings import Settings
-from taxi_platform.trips.columns import Colour
-from taxi_platform.trips.load_record import LoadRecord
+from taxi_platform.trips.columns import Colour, Column
+from taxi_platform.trips.load_record import LoadedMonth, LoadRecord
 from taxi_platform.trips.partitions import TripMonth
 
 
@@ -68,6 +71,11 @@ class BigQueryDestination(Destination):
     def loaded_months(self, resources: Resources, colour: Colour) -> Mapping[TripMonth, LoadRecord]:
         """Return the load records in the table `taxi_loads`."""
         return loaded_months(resources["bigquery"], colour)
+
+    def figures(self, resources: Resources, loaded: LoadedMonth, columns: Sequence[Column]) -> Figures:
+        """Return the figures of the month's rows in the merged table."""
+        assert isinstance(loaded.record, Load)
+        return month_figures(resources["bigquery"], loaded.month, loaded.record, columns)
 
 
 BIGQUERY = BigQueryDestination()

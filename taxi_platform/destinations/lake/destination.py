@@ -1,18 +1,20 @@
 """The lake as a destination: what it offers to the rest of the platform."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from taxi_platform.destinations.base import Destination, Resources
+from taxi_platform.destinations.figures import Figures
 from taxi_platform.destinations.lake.assets import lake_parquet
 from taxi_platform.destinations.lake.checks import lake_checks
+from taxi_platform.destinations.lake.figures import month_figures
 from taxi_platform.destinations.lake.io_managers import LakeMonths
 from taxi_platform.destinations.lake.lake_files import read_records
 from taxi_platform.destinations.lake.resource import Lake
 from taxi_platform.destinations.lake.shell import lake_command
 from taxi_platform.settings import Settings
-from taxi_platform.trips.columns import Colour
-from taxi_platform.trips.load_record import LoadRecord
+from taxi_platform.trips.columns import Colour, Column
+from taxi_platform.trips.load_record import LoadedMonth, LoadRecord
 from taxi_platform.trips.partitions import TripMonth
 
 
@@ -46,6 +48,10 @@ class LakeDestination(Destination):
         lake: Lake = resources["lake"]
         with lake.connect(f"read the load records of {colour.name}") as connection:
             return read_records(connection, lake.folder, colour)
+
+    def figures(self, resources: Resources, loaded: LoadedMonth, columns: Sequence[Column]) -> Figures:
+        """Return the figures of the month's file."""
+        return month_figures(resources["lake"], loaded.month, columns)
 
 
 LAKE = LakeDestination()

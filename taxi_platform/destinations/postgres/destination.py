@@ -1,17 +1,19 @@
 """The PostgreSQL destination: what it offers to the rest of the platform."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from taxi_platform.destinations.base import Destination, Resources
+from taxi_platform.destinations.figures import Figures
 from taxi_platform.destinations.postgres.assets import postgres_staging, postgres_tripdata
 from taxi_platform.destinations.postgres.catalog import loaded_months
 from taxi_platform.destinations.postgres.checks import postgres_checks
+from taxi_platform.destinations.postgres.figures import month_figures
 from taxi_platform.destinations.postgres.io_managers import PostgresStagingTables, PostgresTripTables
 from taxi_platform.destinations.postgres.psql import sql_command
 from taxi_platform.destinations.postgres.resource import Postgres
-from taxi_platform.trips.columns import Colour
-from taxi_platform.trips.load_record import LoadRecord
+from taxi_platform.trips.columns import Colour, Column
+from taxi_platform.trips.load_record import LoadedMonth, LoadRecord
 from taxi_platform.trips.partitions import TripMonth
 
 
@@ -44,6 +46,10 @@ class PostgresDestination(Destination):
     def loaded_months(self, resources: Resources, colour: Colour) -> Mapping[TripMonth, LoadRecord]:
         """Return the load records in the comments of the attached partitions."""
         return loaded_months(resources["postgres"], colour)
+
+    def figures(self, resources: Resources, loaded: LoadedMonth, columns: Sequence[Column]) -> Figures:
+        """Return the figures of the month's partition."""
+        return month_figures(resources["postgres"], loaded.month, columns)
 
 
 POSTGRES = PostgresDestination()
