@@ -119,7 +119,8 @@ def products(
     kept = products_raw.reindex(columns=list(dict.fromkeys(config.columns_to_keep)))
     for column in kept.columns[kept.isna().all()]:
         context.log.warning(f"No product has a column {column!r}.")
-    filled = kept.fillna(MISSING)
+    # As objects, because pandas 3 warns when text is filled into a column of numbers.
+    filled = kept.astype(object).where(kept.notna(), MISSING)
     return dg.MaterializeResult(value=filled, metadata=_table_metadata(filled, _schema(filled.columns)))
 
 
