@@ -5,7 +5,7 @@ JSON rather than Parquet, because a column may hold numbers and `N/A`, and becau
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
@@ -21,6 +21,11 @@ else:
     pd = LazyModule("pandas")
 
 
+def records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Return the rows as JSON has them: null, and no NaN, for a missing value."""
+    return frame.astype(object).where(frame.notna(), None).to_dict(orient="records")
+
+
 class JsonFiles(dg.ConfigurableIOManager):
     """One file per asset, `<asset>.json`, with a list of its rows. A file is replaced as a whole."""
 
@@ -30,9 +35,7 @@ class JsonFiles(dg.ConfigurableIOManager):
         """Write the asset's file and add its URI to the metadata."""
         path = self._path(context.asset_key)
         make_folder(path.parent)
-        # 15 digits are the most that pandas writes; the default of 10 would round.
-        rows = obj.to_json(orient="records", indent=2, force_ascii=False, double_precision=15)
-        write_whole(path, str(rows))
+        write_whole(path, json.dumps(records(obj), indent=2, ensure_ascii=False))
         context.add_output_metadata({"dagster/uri": path.as_uri()})
 
     def load_input(self, context: dg.InputContext) -> "pd.DataFrame":

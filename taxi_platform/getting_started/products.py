@@ -3,7 +3,6 @@
 products_raw ──► products ──► products_by_brand
 """
 
-import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from pydantic import Field
 
 from taxi_platform.errors import BadSetting
 from taxi_platform.getting_started.duckdb_file import DuckDBFile
+from taxi_platform.getting_started.json_files import records
 from taxi_platform.getting_started.products_api import ProductsApi
 from taxi_platform.lazy_import import LazyModule
 from taxi_platform.trips.trip_asset import OWNERS, retries
@@ -75,7 +75,7 @@ def _schema(columns: Iterable[str]) -> dg.TableSchema:
 
 def _table_metadata(frame: DataFrame, schema: dg.TableSchema) -> dict[str, Any]:
     """Return the number of rows, the columns and the first rows, for the web interface."""
-    rows: list[dict[str, Any]] = json.loads(str(frame.head(PREVIEW_ROWS).to_json(orient="records")))
+    rows = records(frame.head(PREVIEW_ROWS))
     # A cell of the web interface's table cannot hold a list or an object.
     cells = [{name: str(v) if isinstance(v, list | dict) else v for name, v in row.items()} for row in rows]
     return {

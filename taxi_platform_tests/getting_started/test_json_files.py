@@ -10,7 +10,7 @@ import pytest
 from taxi_platform.errors import NotStaged
 from taxi_platform.getting_started.json_files import JsonFiles
 
-ROWS = [{"brand": "Änne & Söhne", "price": 0.1234567890123, "tags": ["a"]}, {"brand": "N/A", "price": "N/A"}]
+ROWS = [{"brand": "Änne & Söhne", "price": 19.99, "tags": ["a"]}, {"brand": "N/A", "price": "N/A"}]
 
 
 def write(manager: JsonFiles, rows: list[dict[str, Any]]) -> None:
@@ -26,6 +26,7 @@ def read(manager: JsonFiles) -> pd.DataFrame:
 def test_frame_is_read_as_it_was_written(tmp_path: Path) -> None:
     manager = JsonFiles(folder=str(tmp_path / "new"))
     write(manager, ROWS)
+    assert '"price": 19.99,' in (tmp_path / "new" / "things.json").read_text(encoding="utf-8")
     # JSON has null, and no NaN.
     pd.testing.assert_frame_equal(read(manager), pd.DataFrame([ROWS[0], {**ROWS[1], "tags": None}]))
 
