@@ -4,6 +4,7 @@ from typing import Any, Unpack
 
 import dagster as dg
 
+from taxi_platform.analytics.definitions import analytics_defs
 from taxi_platform.automation.freshness import newest_months_loaded
 from taxi_platform.automation.jobs import freshness_job, load_month
 from taxi_platform.automation.purge import purge_files
@@ -52,7 +53,7 @@ def build_defs(**given: Unpack[Resources]) -> dg.Definitions:
         # A run has a process of its own already; one more for each step costs more than a small month does.
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(platform, tutorial_defs(given))
+    return dg.Definitions.merge(platform, analytics_defs(), tutorial_defs(given))
 
 
 defs = build_defs()

@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     storage_emulator: str | None = Field(default=None, validation_alias="STORAGE_EMULATOR_HOST")
     bigquery_emulator: str | None = Field(default=None, validation_alias="BIGQUERY_EMULATOR_HOST")
     web_url: str = Field(default="http://localhost:3000", validation_alias="TAXI_WEB_URL")
+    dbt: Path | None = Field(default=None, validation_alias="TAXI_DBT")
+    zones_url: str = Field(default="https://d37ci6vzurychx.cloudfront.net/misc", validation_alias="TAXI_ZONES_URL")
     alert_webhook: SecretStr | None = Field(default=None, validation_alias="TAXI_ALERT_WEBHOOK")
 
     @property

@@ -75,12 +75,12 @@ class Dbt:
         *,
         files: Mapping[str, str | None] | None = None,
         days: Sequence[str] = (),
-        zones: Path | None = None,
+        zones: Path,
     ) -> tuple[list[Node], str]:
         """Build and test the selected models; return the result of each node, and dbt's output.
 
         `files`: the files whose rows the incremental models build, by name, with their versions; None for all rows.
-        `days`: the days on which these files' trips start. `zones`: TLC's zone table, in place of the shipped one.
+        `days`: the days on which these files' trips start. `zones`: TLC's zone table.
         """
         make_folder(self.folder)
         with ends_when_stopped(), locked(self.folder / "lock") as lock:
@@ -92,12 +92,11 @@ class Dbt:
                 raise _failure(output)
             return [_node(each) for each in json.loads(results.read_text(encoding="utf-8"))["results"]], output
 
-    def _copy_project(self, zones: Path | None) -> Path:
+    def _copy_project(self, zones: Path) -> Path:
         project = self.folder / "project"
         shutil.rmtree(project, ignore_errors=True)
         shutil.copytree(PROJECT, project)
-        if zones is not None:
-            shutil.copyfile(zones, project / "seeds" / ZONES_SEED)
+        shutil.copyfile(zones, project / "seeds" / ZONES_SEED)
         return project
 
     def _run(self, arguments: Sequence[str], chosen: Mapping[str, object], lock: int) -> str:
@@ -149,6 +148,11 @@ def _failure(output: str) -> PermanentError | TransientError:
     """Return the error for a run of dbt that left no results. dbt masks the secrets that profiles.yml marks."""
     lines = [line.partition("  ")[2] or line for line in output.splitlines() if line.strip()]
     text = "\n".join(lines[-20:])
-    if any(sign in text.lower() for sign in _CONNECTION_ERRORS):
+    if is_connection_error(text):
         return DbtUnavailable(f"dbt could not connect: {text}", "Check that the server responds.")
     return DbtFailed(f"dbt built nothing: {text}", "Correct what dbt reports.")
+
+
+def is_connection_error(text: str) -> bool:
+    """Return whether a message of dbt says that the connection could not be established or was lost."""
+    return any(sign in text.lower() for sign in _CONNECTION_ERRORS)

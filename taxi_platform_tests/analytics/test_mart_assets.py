@@ -1,0 +1,205 @@
+"""The marts as Dagster builds them: from published files to tables, checks, failures, and the sensor."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from taxi_platform.analytics.definitions import MARTS
+from taxi_platform.analytics.mart_assets import mart_key
+from taxi_platform.analytics.models import MODELS
+from taxi_platform.analytics.sensor import BY_FILE, ranges, stale_months
+from taxi_platform.definitions import build_defs
+from taxi_platform.destinations.lake.resource import Lake
+from taxi_platform.destinations.postgres.resource import Postgres
+from taxi_platform.source.mirror import Mirror
+from taxi_platform.trips.partitions import TripMonth
+from taxi_platform_tests.support.dbt_declarations import declarations, parse_project
+from taxi_platform_tests.support.trip_files import Row, csv_text, publish, trip
+
+APRIL = TripMonth.from_key("green|2020-04")
+MAY = TripMonth.from_key("green|2020-05")
+RESULTS = ("fct_monthly_zone_revenue", "fare_percentiles_by_month", "quarterly_revenue")
+MARTS_OF = {marts.name: marts for marts in MARTS}
+
+
+class Platform:
+    """The definitions on a folder of published files, a database and a lake of the test's own."""
+
+    def __init__(self, source: Path, database_url: str, folder: Path, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.database_url = database_url
+        self.defs = build_defs(
+            mirror=Mirror(base_url=source.as_uri()),
+            postgres=Postgres(url=database_url),
+            lake=Lake(path=str(folder / "lake")),
+        )
+        self.resources = {"postgres": Postgres(url=database_url), "lake": Lake(path=str(folder / "lake"))}
+
+    def run(
+        self, *selected: dg.AssetKey | str, month: TripMonth | None = None, tags: dict[str, str] | None = None
+    ) -> dg.ExecuteInProcessResult:
+        """Run the assets, and all upstream of those that are given as text."""
+        graph = self.defs.resolve_asset_graph()
+        keys = {key for key in selected if isinstance(key, dg.AssetKey)}
+        for text in selected:
+            if isinstance(text, str):
+                keys |= dg.AssetSelection.from_string(f"+key:{text}").resolve(graph)
+        return self.defs.resolve_implicit_global_asset_job_def().execute_in_process(
+            partition_key=month.key if month else None,
+            asset_selection=[key for key in keys if key in graph.materializable_asset_keys],
+            instance=self.instance,
+            raise_on_error=False,
+            tags=tags,
+        )
+
+    def query(self, name: str, statement: str) -> list[tuple]:
+        with MARTS_OF[name].reading(self.resources) as query:
+            return query(statement)
+
+    def tick(self, cursor: str | None) -> tuple[list[dg.RunRequest], str]:
+        sensor = self.defs.resolve_sensor_def("marts_sensor")
+        with dg.build_sensor_context(
+            instance=self.instance, cursor=cursor, resources=self.defs.resources, definitions=self.defs
+        ) as context:
+            result = sensor.evaluate_tick(context)
+        return list(result.run_requests or []), result.cursor or ""
+
+
+@pytest.fixture
+def platform(tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    monkeypatch.setenv("TAXI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TAXI_ZONES_URL", (tmp_path / "no zones").as_uri())
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Platform(tmp_path / "mirror", postgres_url, tmp_path, instance)
+
+
+def rows(month: TripMonth, count: int, **fields: str) -> list[Row]:
+    return [trip(month, f"{1 + index % 28:02} {index % 24:02}:00:{index % 60:02}", **fields) for index in range(count)]
+
+
+def publish_rows(platform: Platform, tmp_path: Path, month: TripMonth, published: list[Row]) -> None:
+    publish(tmp_path / "mirror", month, csv_text(month, published))
+
+
+def test_declarations_match_manifest() -> None:
+    assert list(MODELS) == declarations(parse_project())
+
+
+def test_real_month_answers_published_questions(
+    tmp_path: Path, postgres_url: str, real_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAXI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TAXI_ZONES_URL", (tmp_path / "no zones").as_uri())
+    with dg.DagsterInstance.ephemeral() as instance:
+        platform = Platform(real_files, postgres_url, tmp_path, instance)
+        answers = {}
+        for name in MARTS_OF:
+            assert platform.run(*(f'"{name}/{model}"' for model in RESULTS), month=APRIL).success
+            answers[name] = {
+                model: platform.query(name, f"select * from marts.{model} order by 1, 2, 3") for model in RESULTS
+            }
+            percentiles = "select fare_p97, fare_p95, fare_p90 from marts.fare_percentiles_by_month"
+            assert platform.query(name, f"{percentiles} where pickup_month = '2020-04-01'") == [(55, 45, 26.5)]
+    for model in RESULTS:
+        in_postgres, in_lake = (figures(answers[name][model]) for name in ("postgres", "lake"))
+        assert len(in_postgres) == len(in_lake)
+        for ours, theirs in zip(in_postgres, in_lake, strict=True):
+            assert ours == [pytest.approx(each, abs=0.001) if isinstance(each, float) else each for each in theirs]
+
+
+def figures(found: list[tuple]) -> list[list[object]]:
+    """Return the rows with decimals as floats."""
+    return [[float(each) if isinstance(each, Decimal) else each for each in row] for row in found]
+
+
+def test_file_to_mart_in_one_run(platform: Platform, tmp_path: Path) -> None:
+    publish_rows(platform, tmp_path, APRIL, rows(APRIL, 30))
+    result = platform.run('"postgres/fct_trips"', month=APRIL)
+
+    assert result.success
+    (built,) = result.asset_materializations_for_node("postgres_marts")[-1:]
+    assert built.asset_key == mart_key(MARTS_OF["postgres"], "fct_trips")
+    assert built.partition == "green|2020-04"
+    assert built.metadata["dagster/partition_row_count"].value == 30
+    checks = [check for check in result.get_asset_check_evaluations() if check.asset_key == built.asset_key]
+    assert len(checks) == 8
+    assert all(check.passed for check in checks)
+    loaded = MARTS_OF["postgres"].versions(platform.resources, [APRIL])
+    assert MARTS_OF["postgres"].built_files(platform.resources) == {"fct_trips": loaded}
+    password = conninfo_to_dict(platform.database_url)["password"]
+    for path in (tmp_path / "home" / "dbt").rglob("*"):
+        assert not path.is_file() or str(password).encode() not in path.read_bytes(), path
+
+
+def test_failing_test_is_failed_check(platform: Platform, tmp_path: Path) -> None:
+    publish_rows(platform, tmp_path, APRIL, [*rows(APRIL, 5), trip(APRIL, "09 09:09:09", PULocationID="999")])
+    result = platform.run('"postgres/zone_revenue_by_file"', month=APRIL)
+
+    failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    assert [check.check_name for check in failed] == ["pickup_location_id_relationships"]
+    assert failed[0].metadata["violating_rows"].value == 1
+    assert "Got 1 result" in (failed[0].description or "")
+    error = result.failure_data_for_node("postgres_marts")
+    assert error is not None
+    assert error.user_failure_data is not None
+    assert "dbt did not build zone_revenue_by_file" in (error.user_failure_data.description or "")
+
+
+def test_failing_model_reports_message_of_dbt(platform: Platform, tmp_path: Path) -> None:
+    with psycopg.connect(platform.database_url) as connection:
+        connection.execute("create schema marts")
+        connection.execute("create table marts.fct_trips (of_another_program integer)")
+    publish_rows(platform, tmp_path, APRIL, rows(APRIL, 5))
+    result = platform.run('"postgres/fct_trips"', month=APRIL)
+
+    error = result.failure_data_for_node("postgres_marts")
+    assert error is not None
+    assert error.user_failure_data is not None
+    assert "fct_trips: " in (error.user_failure_data.description or "")
+    assert "source and target schemas on this incremental model are out of sync" in str(
+        error.user_failure_data.description
+    )
+
+
+def test_sensor_requests_changed_files(platform: Platform, tmp_path: Path) -> None:
+    marts = MARTS_OF["postgres"]
+    publish_rows(platform, tmp_path, APRIL, rows(APRIL, 5))
+    publish_rows(platform, tmp_path, MAY, rows(MAY, 6))
+    for month in (APRIL, MAY):
+        assert platform.run("postgres_tripdata", month=month).success
+    requests, cursor = platform.tick(None)
+    assert [request.tags["dagster/asset_partition_range_end"] for request in requests] == ["green|2020-05"]
+    assert platform.tick(cursor)[0] == []
+
+    assert platform.run(*(requests[0].asset_selection or []), tags=dict(requests[0].tags)).success
+    assert platform.query("postgres", "select count(*) from marts.fct_trips") == [(11,)]
+    requests, cursor = platform.tick(cursor)
+    assert requests == []
+
+    publish_rows(platform, tmp_path, APRIL, rows(APRIL, 7))
+    with psycopg.connect(platform.database_url) as connection:
+        connection.execute("drop table trip_months.green_tripdata_2020_05")
+    assert platform.run("postgres_tripdata", month=APRIL).success
+    requests, cursor = platform.tick(cursor)
+    assert [request.tags["dagster/asset_partition_range_start"] for request in requests] == ["green|2020-04"]
+    assert platform.run(*(requests[0].asset_selection or []), tags=dict(requests[0].tags)).success
+    assert platform.query("postgres", "select filename, count(*) from marts.fct_trips group by 1") == [
+        (APRIL.filename, 7)
+    ]
+    assert stale_months(marts, platform.resources) == {}
+
+
+def test_ranges_end_at_gaps_and_colours() -> None:
+    keys = ["green|2020-01", "green|2020-02", "green|2020-04", "yellow|2020-05"]
+    found = [[month.key for month in run] for run in ranges(map(TripMonth.from_key, reversed(keys)))]
+    assert found == [keys[:2], keys[2:3], keys[3:]]
+
+
+def test_marts_of_each_destination_are_assets(platform: Platform) -> None:
+    keys = platform.defs.resolve_asset_graph().materializable_asset_keys
+    assert all(mart_key(marts, name) in keys for marts in MARTS for name in BY_FILE)
