@@ -71,6 +71,46 @@ resource "google_project_iam_member" "jobs" {
   member  = google_service_account.platform.member
 }
 
+# Dagster's webserver and daemon, where the pods' output is stored in the bucket: objects below dagster-logs/ only.
+resource "google_service_account" "dagster" {
+  count = var.dagster_service_account == null ? 0 : 1
+
+  account_id   = "taxi-dagster"
+  display_name = "taxi-dagster"
+  description  = "Shows the output of runs in the web interface."
+
+  depends_on = [google_project_service.used]
+}
+
+resource "google_storage_bucket_iam_member" "log_objects" {
+  count = var.dagster_service_account == null ? 0 : 1
+
+  bucket = google_storage_bucket.lake.name
+  role   = "roles/storage.objectUser"
+  member = google_service_account.dagster[0].member
+
+  condition {
+    title      = "dagster-logs"
+    expression = "resource.name.startsWith('projects/_/buckets/${google_storage_bucket.lake.name}/objects/dagster-logs/')"
+  }
+}
+
+resource "google_storage_bucket_iam_member" "log_bucket" {
+  count = var.dagster_service_account == null ? 0 : 1
+
+  bucket = google_storage_bucket.lake.name
+  role   = "roles/storage.legacyBucketReader"
+  member = google_service_account.dagster[0].member
+}
+
+resource "google_service_account_iam_member" "dagster" {
+  count = var.dagster_service_account == null ? 0 : 1
+
+  service_account_id = google_service_account.dagster[0].name
+  role               = "roles/iam.workloadIdentityUser"
+  member             = "serviceAccount:${var.project}.svc.id.goog[${var.dagster_service_account}]"
+}
+
 resource "google_service_account_iam_member" "pods" {
   count = var.kubernetes_service_account == null ? 0 : 1
 

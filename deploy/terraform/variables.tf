@@ -30,6 +30,12 @@ variable "dataset" {
   }
 }
 
+variable "dagster_service_account" {
+  description = "The chart's own account, as namespace/name, to store the pods' output in the bucket; null where it is not stored."
+  type        = string
+  default     = null
+}
+
 variable "kubernetes_service_account" {
   description = "The account of GKE that acts as the platform, as namespace/name; null where there is no cluster."
   type        = string
