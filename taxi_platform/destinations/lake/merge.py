@@ -49,6 +49,10 @@ HOLDER = f"{DATA_SHA256} of "
 """Prefix of the keys of `LoadRecord.content` that hold the digests of the files that have the duplicates."""
 
 
+DUPLICATES_MEMORY_LIMIT = "1GB"
+"""Duplicates are few, and take no memory, unless a month was published under the name of another."""
+
+
 def load(lake: Lake, file: RawFile) -> MergeResult:
     """Load a published file; the guarantees of the contract hold when it returns."""
     month, folder = file.month, lake.folder
@@ -117,6 +121,7 @@ def find_duplicates(connection: duckdb.DuckDBPyConnection, lake: Path, month: Tr
         return {}
     names = {"pickup": quoted(month.colour.pickup), "dropoff": quoted(month.colour.dropoff)}
     new, others_paths = str(rows), [str(path) for path in others.values()]
+    connection.execute(f"set memory_limit = '{DUPLICATES_MEMORY_LIMIT}'")
     try:
         connection.execute(
             statement("candidates", **names),
