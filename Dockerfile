@@ -12,7 +12,7 @@ WORKDIR /source
 # What the platform needs, without the platform: made again only when one of these two files changes.
 COPY pyproject.toml constraints.txt ./
 RUN mkdir taxi_platform && touch taxi_platform/__init__.py README.md LICENSE \
-    && pip install --constraint constraints.txt '.[kubernetes]' \
+    && pip install --constraint constraints.txt '.[kubernetes,marts]' \
     && pip uninstall --yes taxi-platform
 
 FROM dependencies AS wheel

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,14 @@ def test_terraform_files_are_formatted() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_workflow_tests_the_oldest_and_newest_python() -> None:
+    project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
+    supported = re.findall(r"Python :: (3\.\d+)", " ".join(project["classifiers"]))
+    assert read_yaml(WORKFLOW)["jobs"]["test"]["strategy"]["matrix"]["python"] == [supported[0], supported[-1]]
+    makefile = (REPO / "Makefile").read_text()
+    assert all(f" python{version} " in makefile for version in supported)
 
 
 def test_workflow_actions_are_pinned_and_have_few_permissions() -> None:
