@@ -13,17 +13,14 @@ from taxi_platform.automation.schedules import freshness_schedule, monthly_sched
 from taxi_platform.automation.sensors import failed_run_sensor, new_months_sensor
 from taxi_platform.destinations.registry import DESTINATIONS, DestinationResources
 from taxi_platform.getting_started.definitions import TutorialResources, tutorial_defs
-from taxi_platform.source.assets import raw_csv
-from taxi_platform.source.file_store import RawFiles
-from taxi_platform.source.mirror import Mirror
+from taxi_platform.source.definitions import ASSETS as SOURCE_ASSETS
+from taxi_platform.source.definitions import SourceResources, source_resources
 from taxi_platform.webhook import Webhook
 
 
-class Resources(DestinationResources, TutorialResources, total=False):
+class Resources(SourceResources, DestinationResources, TutorialResources, total=False):
     """All resources and IO managers, by key."""
 
-    mirror: Mirror
-    raw_files: RawFiles
     webhook: Webhook
 
 
@@ -32,17 +29,12 @@ def build_defs(**given: Unpack[Resources]) -> dg.Definitions:
 
     IO managers are built on the resources that are given.
     """
-    mirror = given.get("mirror") or Mirror()
-    resources: dict[str, Any] = {
-        "mirror": mirror,
-        "raw_files": RawFiles(mirror=mirror),
-        "webhook": Webhook(),
-    }
+    resources: dict[str, Any] = {**source_resources(given), "webhook": Webhook()}
     for destination in DESTINATIONS:
         resources |= destination.resources(given)
     platform = dg.Definitions(
         assets=[
-            raw_csv,
+            *SOURCE_ASSETS,
             *(asset for each in DESTINATIONS for asset in (*each.assets, *each.more_assets)),
         ],
         asset_checks=[*(check for each in DESTINATIONS for check in each.checks), newest_months_loaded],
