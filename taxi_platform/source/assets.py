@@ -1,9 +1,7 @@
-"""The group `source`: the published files, which feed both legs.
-
-Not here: how a file is fetched, checked and kept (`resources.mirror`, `file_check`, `io_managers.raw_files`).
-"""
+"""The asset of the group `source`: the published files, which every destination loads from."""
 
 import time
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -23,8 +21,6 @@ _TEXT_FORMS = {
     Kind.CODE: "text: integer",
     Kind.NUMBER: "text: number",
 }
-
-
 _PREVIEW_ROWS = 5
 _PREVIEW_BYTES = 1 << 12
 
@@ -34,9 +30,9 @@ def _text_form(column: Column) -> str:
 
 
 class RawCsvConfig(dg.Config):
-    """How a file is fetched."""
+    """How a file is downloaded."""
 
-    refresh: bool = Field(False, description="Fetch the file even when the mirror says that the one here is unchanged.")
+    refresh: bool = Field(default=False, description="Download the file even if the mirror declares it unchanged.")
 
 
 @trip_asset(
@@ -52,39 +48,23 @@ class RawCsvConfig(dg.Config):
 def raw_csv(
     context: dg.AssetExecutionContext, config: RawCsvConfig, raw_files: dg.ResourceParam[RawFiles]
 ) -> dg.MaterializeResult[RawFile]:
-    """The published gzipped CSV of one taxi colour and month, complete and with every line checked, on local disk.
+    """The published gzipped CSV of one taxi colour and month on local disk, complete and with every line validated.
 
-    A file that is here already is used again while the mirror answers that it is unchanged. After the mirror's end,
-    2021-07, it is TLC's own Parquet file, written as such a CSV.
+    A file on disk is reused while the mirror declares it unchanged. Months after 2021-07, the last one of the mirror,
+    are converted from TLC's own Parquet files.
     """
+    month = TripMonth.from_key(context.partition_key)
     began = time.monotonic()
-    file, reused = raw_files.bring(TripMonth.from_key(context.partition_key), context.log, refresh=config.refresh)
+    file, reused = raw_files.fetch(month, context.log, refresh=config.refresh)
     seconds = time.monotonic() - began
     if file.extra_columns:
         context.log.warning(_not_loaded(file))
+    speed = {} if reused else {"megabytes_per_second": file.size / 1e6 / seconds}
     return dg.MaterializeResult(
         value=file,
         data_version=dg.DataVersion(file.sha256),
-        metadata={**_facts(file), "reused": reused, "seconds": seconds, **({} if reused else _speed(file, seconds))},
+        metadata={**_facts(file), "reused": reused, "seconds": seconds, **speed},
     )
-
-
-def _facts(file: RawFile) -> dict[str, dg.MetadataValue | dg.TableSchema | str | int | float]:
-    """What the web interface shows of a file."""
-    return {
-        "dagster/uri": file.path.as_uri(),
-        "dagster/partition_row_count": file.rows,
-        "dagster/column_schema": schema_of(_file_columns(file), _text_form),
-        "bytes": file.size,
-        "uncompressed_bytes": file.uncompressed_size,
-        "sha256": file.sha256,
-        "url": dg.MetadataValue.url(file.url),
-        "etag": file.etag or "none given",
-        "last_modified": file.last_modified or "none given",
-        "columns_in_usual_order": file.in_usual_order,
-        "preview": _preview(file),
-        "extra_columns": ", ".join(file.extra_columns) or "none",
-    }
 
 
 def _not_loaded(file: RawFile) -> str:
@@ -96,20 +76,34 @@ def _not_loaded(file: RawFile) -> str:
     )
 
 
+def _facts(file: RawFile) -> dict[str, Any]:
+    """Return the metadata of a file for the web interface."""
+    return {
+        "dagster/uri": file.path.as_uri(),
+        "dagster/partition_row_count": file.rows,
+        "dagster/column_schema": schema_of(_file_columns(file), _text_form),
+        "bytes": file.size,
+        "uncompressed_bytes": file.uncompressed_size,
+        "sha256": file.sha256,
+        "url": dg.MetadataValue.url(file.url),
+        "etag": file.etag or "none",
+        "last_modified": file.last_modified or "none",
+        "columns_in_usual_order": file.in_usual_order,
+        "preview": _preview(file),
+        "extra_columns": ", ".join(file.extra_columns) or "none",
+    }
+
+
 def _preview(file: RawFile) -> dg.TableMetadataValue:
-    """The file's first rows, as they stand in it."""
+    """Return the file's first rows as they are in the file."""
     lines = next(read_blocks(file.path, _PREVIEW_BYTES), b"").splitlines()[:_PREVIEW_ROWS]
     records = [dg.TableRecord(dict(zip(file.header, line.decode().split(","), strict=True))) for line in lines]
     return dg.MetadataValue.table(records, schema=schema_of(_file_columns(file), _text_form))
 
 
-def _speed(file: RawFile, seconds: float) -> dict[str, float]:
-    return {"megabytes_per_second": file.size / 1e6 / seconds}
-
-
 def _file_columns(file: RawFile) -> list[Column]:
-    """The file's own columns in its own order."""
+    """Return the file's own columns in the file's order."""
     return [
-        column or Column(name, Kind.TEXT, "Not known to the registry, loaded nowhere.")
+        column or Column(name, Kind.TEXT, "Not in the column registry, not loaded.")
         for name, column in zip(file.header, file.columns, strict=True)
     ]

@@ -1,7 +1,6 @@
-"""A single request for a published file, over HTTP or to a folder: its answer, and what can be wrong with it.
+"""One request for a published file, over HTTP or from a folder, and the translation of its failures.
 
-Not here: the file's way to the disk over several requests (`transfer`), and how often and after what wait one is made
-again (`resources.mirror`).
+`resumable_download` combines several requests into a file, `mirror` decides how often a request is repeated.
 """
 
 import re
@@ -17,9 +16,16 @@ import urllib3
 from taxi_platform.errors import BadSetting, PermanentError
 from taxi_platform.source.raw_file import Version
 
+_REMEDY = "Check TAXI_SOURCE_URL and TAXI_PARQUET_URL."
+_REMEDIES = {
+    401: "The mirror requires a user and a password: set them in TAXI_SOURCE_URL.",
+    403: "The mirror denies access to this file: check TAXI_SOURCE_URL.",
+    410: "The mirror has withdrawn this file.",
+}
 
-class Interrupted(Exception):
-    """An attempt came to nothing and the next one may do better."""
+
+class AttemptFailed(Exception):
+    """One attempt failed, and a later one may succeed."""
 
     def __init__(self, what: str, retry_after: float | None = None) -> None:
         self.retry_after = retry_after
@@ -28,27 +34,27 @@ class Interrupted(Exception):
 
 
 class Absent(Exception):
-    """The mirror answers that it has no such file."""
+    """The mirror does not have the file."""
 
 
 def safe_url(url: str) -> str:
-    """The URL as it may be shown: without user, password, query and fragment."""
+    """Return the URL without what may be secret: user, password, query and fragment."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 @contextmanager
-def answer(
+def open_response(
     session: requests.Session,
     url: str,
     headers: dict[str, str],
     timeout: tuple[float, float],
     absent: Collection[int] = (404,),
 ) -> Iterator[requests.Response]:
-    """The answer to a GET whose body is not read yet: 200, 206, 304 or 416.
+    """Yield the response to a GET with status 200, 206, 304 or 416, its body unread.
 
-    Raises Absent for a status in `absent`, Interrupted for what a later attempt may mend, else a permanent error. No
-    error carries the text of an exception of requests: it may hold a signed URL that the mirror redirected to.
+    Raise Absent for a status in `absent`, AttemptFailed for a failure that may be temporary, else a permanent error.
+    Errors do not contain the text of an exception of requests, which may contain a signed URL behind a redirect.
     """
     shown = safe_url(url)
     problem: Exception | None = None
@@ -59,18 +65,18 @@ def answer(
         response = session.get(url, headers=headers, timeout=timeout, stream=True, hooks=hooks)
         problem = Absent(shown) if response.status_code in absent else _problem(response, shown)
     except requests.exceptions.TooManyRedirects:
-        problem = PermanentError(f"{shown} redirects without end.", "Check TAXI_SOURCE_URL.")
+        problem = PermanentError(f"{shown} redirects without end.", _REMEDY)
     except requests.Timeout:
-        problem = Interrupted(f"{shown} did not answer in time")
+        problem = AttemptFailed(f"{shown} did not respond in time")
     except ValueError:
-        # requests and the libraries below it raise subclasses of this for a URL that cannot be parsed or requested.
-        # Its text and its context hold the URL, so neither is passed on.
+        # requests and the libraries below it raise subclasses of this for a URL that they cannot parse or request.
+        # The text and the context of the exception contain the URL, so neither is passed on.
         if redirects:
-            problem = PermanentError(f"{shown} redirects to an invalid URL.", "Check TAXI_SOURCE_URL.")
+            problem = PermanentError(f"{shown} redirects to an invalid URL.", _REMEDY)
         else:
-            problem = BadSetting(f"{shown} is not a valid URL.", "Set TAXI_SOURCE_URL to the address of a mirror.")
+            problem = BadSetting(f"{shown} is not a valid URL.", _REMEDY)
     except requests.RequestException as error:
-        problem = Interrupted(f"{shown} cannot be reached ({type(error).__name__})")
+        problem = AttemptFailed(f"the request to {shown} failed ({type(error).__name__})")
     try:
         if problem is not None:
             raise problem
@@ -85,15 +91,10 @@ def _problem(response: requests.Response, shown: str) -> Exception | None:
     status = response.status_code
     if status in (200, 206, 304, 416):
         return None
-    said = f"{shown} answers {status} {response.reason or ''}".rstrip()
+    what = f"{shown} responded {status} {response.reason or ''}".rstrip()
     if status in (408, 425, 429) or status >= 500:
-        return Interrupted(said, retry_after(response.headers.get("Retry-After")))
-    remedies = {
-        401: "A rerun does not help: the mirror wants a user and a password; see TAXI_SOURCE_URL.",
-        403: "A rerun does not help: the mirror refuses access to this file; see TAXI_SOURCE_URL.",
-        410: "A rerun does not help: the mirror has withdrawn this file for good.",
-    }
-    return PermanentError(f"{said}.", remedies.get(status, "A rerun does not help; see TAXI_SOURCE_URL."))
+        return AttemptFailed(what, retry_after(response.headers.get("Retry-After")))
+    return PermanentError(f"{what}.", _REMEDIES.get(status, _REMEDY))
 
 
 def retry_after(value: str | None) -> float | None:
@@ -107,7 +108,7 @@ def retry_after(value: str | None) -> float | None:
 
 
 def version_of(response: requests.Response) -> Version:
-    """What the final answer, behind all redirects, says of the whole file."""
+    """Return the version of the whole file that the final response, after all redirects, declares."""
     headers = response.headers
     length = None
     if response.status_code == 200:
@@ -118,18 +119,18 @@ def version_of(response: requests.Response) -> Version:
 
 
 def version_on_disk(path: Path) -> Version:
-    """What the file system says of a file, for a mirror that is a folder. Raises Absent when it is not there."""
-    with readable(path):
+    """Return the version of a file in a folder. Raise Absent if it does not exist."""
+    with translate_os_errors(path):
         stat = path.stat()
     return Version(None, datetime.fromtimestamp(stat.st_mtime, UTC).isoformat(), stat.st_size)
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Raises Absent, or a permanent error, where a file of a mirror that is a folder cannot be opened."""
+def translate_os_errors(path: Path) -> Iterator[None]:
+    """Raise Absent for a file that does not exist and a permanent error for one that cannot be opened."""
     try:
         yield
     except FileNotFoundError:
         raise Absent(str(path)) from None
     except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
-        raise PermanentError(f"{path} cannot be read: {error.strerror}.", "A rerun does not help.") from None
+        raise PermanentError(f"{path} cannot be read: {error.strerror}.", "Make it readable.") from None

@@ -1,6 +1,6 @@
-"""Row counts of the public mirror's files, for checking a load of the real thing.
+"""Row counts of the public mirror's files, by which the checks recognize a complete load.
 
-Counted on the published files of 2020 and of yellow 2021-03.
+They were counted in the published files of 2020 and of yellow 2021-03.
 """
 
 from taxi_platform.trips.partitions import TripMonth
@@ -29,5 +29,5 @@ _ROWS = {
 
 
 def published_rows(month: TripMonth) -> int | None:
-    """Rows in the public mirror's file of that month, or None where nobody has counted them."""
+    """Return the number of rows in the public mirror's file of that month, None if it was not counted."""
     return _ROWS.get((month.colour.name, month.month))

@@ -1,7 +1,7 @@
-"""Where the files are published: which months are there, and fetching one with patience.
+"""`Mirror`: where the files are published. It knows which months are published, and downloads one with retries.
 
-Not here: single requests and answers (`download`), a file's way to the disk (`transfer`), what becomes of a Parquet
-file (`parquet`), where a file is kept (`io_managers.raw_files`).
+A month comes from the mirror of gzipped CSVs or, after its last month, from TLC's own Parquet files. Neither can be
+listed, so months are looked up one by one.
 """
 
 import random
@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from logging import Logger
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -19,219 +21,220 @@ from urllib.request import url2pathname
 import dagster as dg
 import requests
 import tenacity
+from pydantic import Field
 
 from taxi_platform.errors import BadSetting, NotPublished, PermanentError, SourceUnavailable
 from taxi_platform.settings import PUBLIC_MIRROR, Settings
-from taxi_platform.source.csv_validation import Checked, FileCheck
-from taxi_platform.source.http_client import Absent, Interrupted, answer, safe_url, version_of, version_on_disk
-from taxi_platform.source.parquet import ROOM_FACTOR, ParquetArrival, write_csv
+from taxi_platform.source.csv_validation import CsvValidator, ValidCsv
+from taxi_platform.source.http_client import (
+    Absent,
+    AttemptFailed,
+    open_response,
+    safe_url,
+    version_of,
+    version_on_disk,
+)
+from taxi_platform.source.parquet import DISK_FACTOR, ParquetValidator, write_csv
 from taxi_platform.source.raw_file import RawFile, Version
-from taxi_platform.source.resumable_download import Transfer
+from taxi_platform.source.resumable_download import ResumableDownload
 from taxi_platform.trips.columns import Colour
-from taxi_platform.trips.partitions import FIRST_MONTH, TripMonth, month_partitions, month_ranges
+from taxi_platform.trips.partitions import FIRST_MONTH, TripMonth, month_partitions
 
 MIRROR_ENDS = "2021-07"
-"""The last month that the mirror has, whichever it is; TLC's own Parquet files follow."""
-_PROBES = 8
-_PROBE_TIMEOUT = (5.0, 5.0)
-_PROBES_END_AFTER = 30.0
-"""Seconds for all the questions of one look at what is published."""
+"""Last month of the mirror of gzipped CSVs; later months are TLC's own Parquet files."""
+_LOOKUPS_AT_ONCE = 8
+_LOOKUP_TIMEOUT = (5.0, 5.0)
+_LOOKUPS_DEADLINE = 30.0
+"""Seconds for all requests of one lookup of published months."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """A month's gzipped CSV, fetched and checked."""
+class Downloaded:
+    """A month's gzipped CSV, downloaded and validated."""
 
-    checked: Checked
+    facts: ValidCsv
     version: Version
-    """Of the published file, which is this one or the Parquet file that it was made from."""
+    """Of the published file: this one, or the Parquet file that it was written from."""
     left_out: tuple[str, ...] = ()
     """Columns of the published file that this one does not have."""
 
 
 class Mirror(dg.ConfigurableResource):
-    """Publishes `<base_url>/<colour>/<colour>_tripdata_<YYYY-MM>.csv.gz` up to 2021-07, and after that
-    `<parquet_url>/<colour>_tripdata_<YYYY-MM>.parquet`; http, https and file URLs.
+    """The mirror of `<base_url>/<colour>/<colour>_tripdata_<YYYY-MM>.csv.gz` and TLC's
+    `<parquet_url>/<colour>_tripdata_<YYYY-MM>.parquet`, by http, https or file URL.
 
-    Connections cut, timeouts, 408, 425, 429 and 5xx are tried again: `attempts` in all, with waits that double from
-    `first_wait` up to `longest_wait` seconds, each with a random part. `Retry-After` is obeyed up to `longest_wait`;
-    a server that asks for more ends the attempts.
+    Lost connections, timeouts and the statuses 408, 425, 429 and 5xx are retried.
     """
 
-    base_url: str | None = None
-    """None: the setting TAXI_SOURCE_URL."""
-    parquet_url: str | None = None
-    """None: the setting TAXI_PARQUET_URL. TLC's bucket answers 403 for a file that it does not have."""
-    connect_timeout: float = 10
-    """Seconds until a connection stands."""
-    read_timeout: float = 60
-    """Seconds without a single byte after which a connection is given up."""
-    attempts: int = 6
-    first_wait: float = 1
-    longest_wait: float = 120
+    base_url: str | None = Field(default=None, description="Base of the mirror; default: TAXI_SOURCE_URL.")
+    parquet_url: str | None = Field(
+        default=None,
+        description="Base of TLC's Parquet files, for months after the mirror's; default: TAXI_PARQUET_URL.",
+    )
+    connect_timeout: float = Field(default=10, description="Seconds to wait for a connection.")
+    read_timeout: float = Field(default=60, description="Seconds without data after which a connection is closed.")
+    attempts: int = Field(default=6, description="Number of attempts to download a file.")
+    first_wait: float = Field(default=1, description="Seconds before the second attempt, doubled for each later one.")
+    longest_wait: float = Field(
+        default=120,
+        description="Maximum seconds between attempts; a longer Retry-After ends the attempts.",
+    )
+
+    @cached_property
+    def _settings(self) -> Settings:
+        return Settings()
 
     def url(self, month: TripMonth) -> str:
-        """The address of a month's file as it may be shown: without the user and the password that it may hold."""
+        """Return the address of a month's file without the user and password that it may contain."""
         return safe_url(self._address(month))
 
     @property
     def is_public(self) -> bool:
-        """Whether this is the public mirror, whose files' rows have been counted."""
+        """Whether this is the public mirror, whose months and row counts are known."""
         return self._base() == PUBLIC_MIRROR
 
-    def still_has(self, file: RawFile, log: Logger) -> bool:
-        """Whether the mirror answers that it publishes exactly this file.
+    def is_unchanged(self, file: RawFile, log: Logger) -> bool:
+        """Return whether the mirror publishes exactly this file.
 
-        Raises NotPublished when it does not have that month, SourceUnavailable when it does not answer.
+        Raise NotPublished if it does not have the month, SourceUnavailable if it does not respond.
         """
         if file.url != self.url(file.month):
             return False
-        return self._patiently(file.month, lambda: self._ask(file), log)
+        return self._retry(file.month, lambda: self._is_unchanged(file), log)
 
-    def download(self, month: TripMonth, part: BinaryIO, log: Logger) -> Fetched:
-        """Write the month's gzipped CSV to `part`, which must be unbuffered, and check it wholly.
+    def download(self, month: TripMonth, part: BinaryIO, log: Logger) -> Downloaded:
+        """Write the month's gzipped CSV to `part`, which must be unbuffered, and validate it.
 
-        Raises NotPublished, BadFile, SourceUnavailable after the last attempt, PermanentError when the disk is full.
+        Raise NotPublished, BadFile, SourceUnavailable after the last attempt, or PermanentError if the disk is full.
         """
         if not _is_parquet(month):
-            transfer = Transfer(month.gz_name, part, lambda: FileCheck(month), log)
-            return Fetched(self._fetch(month, transfer, log), transfer.version)
+            download = ResumableDownload(month.gz_name, part, lambda: CsvValidator(month), log)
+            return Downloaded(self._run(month, download, log), download.version)
         parquet = Path(part.name).with_suffix(".parquet.part")
         try:
             with parquet.open("xb", buffering=0) as file:
-                transfer = Transfer(
+                download = ResumableDownload(
                     month.parquet_name,
                     file,
-                    lambda: ParquetArrival(month),
+                    lambda: ParquetValidator(month),
                     log,
-                    room_factor=ROOM_FACTOR,
+                    disk_factor=DISK_FACTOR,
                     absent=_absent(month),
                 )
-                self._fetch(month, transfer, log)
-            log.info("%s: writing it as %s", month.parquet_name, month.gz_name)
-            written = write_csv(parquet, month, part)
+                self._run(month, download, log)
+            log.info("%s: converting to %s", month.parquet_name, month.gz_name)
+            converted = write_csv(parquet, month, part)
         finally:
             parquet.unlink(missing_ok=True)
-        return Fetched(written.checked, transfer.version, written.left_out)
+        return Downloaded(converted.facts, download.version, converted.left_out)
 
     def published(self, colour: Colour) -> list[str]:
-        """The months, `YYYY-MM`, that the mirror itself has of a colour, as far as it answers."""
+        """Return the months, `YYYY-MM`, that the mirror of gzipped CSVs is known to have."""
         months = [TripMonth(colour, key) for key in month_partitions.get_partition_keys() if key <= MIRROR_ENDS]
         return [month.month for month, found in self.look_for(months).items() if found]
 
     def look_for(self, months: Iterable[TripMonth]) -> dict[TripMonth, bool | None]:
-        """Whether each of these months is published; None where the source does not say.
+        """Return for each month whether it is published, None if the source does not respond.
 
-        Neither source can be listed: they are asked for the months one by one, a few at once, without patience, and
-        no more once one does not answer. The public mirror's months are known.
+        A few months are requested at once, without retries, and no more after the first failure of a source.
         """
         wanted = list(months)
-        silent = {_is_parquet(month): threading.Event() for month in wanted}
-        ends = time.monotonic() + _PROBES_END_AFTER
-        with self._session() as session, ThreadPoolExecutor(_PROBES) as pool:
+        failed = {_is_parquet(month): threading.Event() for month in wanted}
+        deadline = time.monotonic() + _LOOKUPS_DEADLINE
+        with self._session() as session, ThreadPoolExecutor(_LOOKUPS_AT_ONCE) as pool:
 
             def look(month: TripMonth) -> bool | None:
-                if silent[_is_parquet(month)].is_set() or time.monotonic() > ends:
+                if failed[_is_parquet(month)].is_set() or time.monotonic() > deadline:
                     return None
                 try:
                     return self._has(month, session)
-                except Interrupted:
-                    silent[_is_parquet(month)].set()
+                except AttemptFailed:
+                    failed[_is_parquet(month)].set()
                     return None
                 except BadSetting:
                     raise
                 except PermanentError:
-                    # Refused, as with a wrong password: that does not say that the month is not there.
+                    # Access is denied, for example with a wrong password: the month may still be published.
                     return None
 
             return dict(zip(wanted, pool.map(look, wanted), strict=True))
 
     def _has(self, month: TripMonth, session: requests.Session) -> bool:
-        """Whether the month is published. Raises Interrupted or PermanentError when the source does not say."""
+        """Return whether the month is published. Raise AttemptFailed or PermanentError if that is unknown."""
         if self.is_public and not _is_parquet(month):
             return month.month >= FIRST_MONTH
-        if self._folder(month) is not None:
-            return self._file(month).is_file()
+        if path := self._path(month):
+            return path.is_file()
         try:
             first_byte = {"Range": "bytes=0-0"}
-            with answer(session, self._address(month), first_byte, _PROBE_TIMEOUT, _absent(month)):
+            with open_response(session, self._address(month), first_byte, _LOOKUP_TIMEOUT, _absent(month)):
                 return True
         except Absent:
             return False
 
-    def _fetch(self, month: TripMonth, transfer: Transfer[T], log: Logger) -> T:
-        folder = self._folder(month)
+    def _run(self, month: TripMonth, download: ResumableDownload[T], log: Logger) -> T:
         with self._session() as session:
 
             def attempt() -> T:
-                if folder is not None:
-                    return transfer.copy(self._file(month))
-                return transfer.attempt(session, self._address(month), (self.connect_timeout, self.read_timeout))
+                if path := self._path(month):
+                    return download.copy(path)
+                return download.attempt(session, self._address(month), (self.connect_timeout, self.read_timeout))
 
-            return self._patiently(month, attempt, log)
+            return self._retry(month, attempt, log)
 
     def _base(self) -> str:
-        return _checked_base(self.base_url or Settings().source_url, "TAXI_SOURCE_URL")
+        return _valid_base(self.base_url or self._settings.source_url, "TAXI_SOURCE_URL")
 
     def _parquet_base(self) -> str:
-        return _checked_base(self.parquet_url or Settings().parquet_url, "TAXI_PARQUET_URL")
+        return _valid_base(self.parquet_url or self._settings.parquet_url, "TAXI_PARQUET_URL")
 
     def _address(self, month: TripMonth) -> str:
         if _is_parquet(month):
             return f"{self._parquet_base()}/{month.parquet_name}"
         return f"{self._base()}/{month.colour.name}/{month.gz_name}"
 
-    def _folder(self, month: TripMonth) -> Path | None:
-        """The folder that the month's file lies in, None where it is on the web."""
-        path = self._file(month) if urlsplit(self._address(month)).scheme == "file" else None
-        return path and path.parent
-
-    def _file(self, month: TripMonth) -> Path:
-        return Path(url2pathname(urlsplit(self._address(month)).path))
+    def _path(self, month: TripMonth) -> Path | None:
+        """Return the path of the month's file, None if it has an http or https URL."""
+        parts = urlsplit(self._address(month))
+        return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
 
     def _session(self) -> requests.Session:
         session = requests.Session()
         session.headers.update({"Accept-Encoding": "identity", "User-Agent": "taxi-platform"})
         return session
 
-    def _ask(self, file: RawFile) -> bool:
-        if self._folder(file.month) is not None:
-            return version_on_disk(self._file(file.month)).is_still(file.version)
-        # A conditional GET whose body is not read: some servers refuse HEAD, or signed addresses do not allow it.
+    def _is_unchanged(self, file: RawFile) -> bool:
+        if path := self._path(file.month):
+            return version_on_disk(path).is_still(file.version)
+        # A conditional GET whose body is not read: some servers reject HEAD, and signed URLs may not allow it.
         headers = {"If-None-Match": file.etag, "If-Modified-Since": None if file.etag else file.last_modified}
         given = {name: value for name, value in headers.items() if value}
         timeout = (self.connect_timeout, self.read_timeout)
-        asked = (self._address(file.month), given, timeout, _absent(file.month))
-        with self._session() as session, answer(session, *asked) as response:
+        request = (self._address(file.month), given, timeout, _absent(file.month))
+        with self._session() as session, open_response(session, *request) as response:
             return response.status_code == 304 or version_of(response).is_still(file.version)
 
     def _not_published(self, month: TripMonth) -> NotPublished:
         if _is_parquet(month):
-            return NotPublished(
-                f"TLC has no {self.url(month)}.",
-                "A rerun does not help until it is published, about two months after the month's end. Choose another "
-                "month, or another TAXI_PARQUET_URL.",
-            )
-        has = month_ranges(self.published(month.colour))
-        where = (
-            f"It has these {month.colour.name} months: {has}." if has else f"No {month.colour.name} month was found."
-        )
+            remedy = "It publishes a month about two months after its end. Choose another, or check TAXI_PARQUET_URL."
+            return NotPublished(f"TLC has not published {self.url(month)}.", remedy)
+        months = ranges(self.published(month.colour))
+        found = f"It has these months: {months}." if months else f"It has no {month.colour.name} month."
         return NotPublished(
-            f"The mirror has no {self.url(month)}.",
-            f"A rerun does not help until it is published. {where} Choose another month, or another TAXI_SOURCE_URL.",
+            f"The mirror does not have {self.url(month)}.", f"{found} Choose another month, or check TAXI_SOURCE_URL."
         )
 
-    def _patiently(self, month: TripMonth, attempt: Callable[[], T], log: Logger) -> T:
-        """What `attempt` returns, after as many attempts as it takes and is allowed."""
+    def _retry(self, month: TripMonth, attempt: Callable[[], T], log: Logger) -> T:
+        """Return what `attempt` returns, after as many attempts as necessary and allowed."""
 
         def warn(state: tenacity.RetryCallState) -> None:
-            log.warning("%s; attempt %d of %d", _interruption(state), state.attempt_number, self.attempts)
+            log.warning("%s; attempt %d of %d", _failure(state), state.attempt_number, self.attempts)
 
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(Interrupted),
-            stop=self._is_over,
+            retry=tenacity.retry_if_exception_type(AttemptFailed),
+            stop=self._is_last,
             wait=self._wait,
             before_sleep=warn,
             reraise=True,
@@ -240,21 +243,21 @@ class Mirror(dg.ConfigurableResource):
             return retrying(attempt)
         except Absent:
             problem = None
-        except Interrupted as error:
+        except AttemptFailed as error:
             problem = SourceUnavailable(
-                f"{month.gz_name} was not fetched: {error}.",
-                f"A rerun may help: up to {self.attempts} attempts were made, and what stood on disk still does.",
+                f"{month.gz_name} was not downloaded: {error}.",
+                f"The limit is {self.attempts} attempts. A file that was on disk before is unchanged.",
             )
         raise problem or self._not_published(month)
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
-        asked = _interruption(state).retry_after
+        required = _failure(state).retry_after
         doubling = tenacity.wait_exponential(self.first_wait, self.longest_wait)
-        return (doubling(state) if asked is None else asked) + random.uniform(0, self.first_wait)
+        return (doubling(state) if required is None else required) + random.uniform(0, self.first_wait)
 
-    def _is_over(self, state: tenacity.RetryCallState) -> bool:
-        """Whether to give up: also when the server asks for a longer wait than a run should take."""
-        return state.attempt_number >= self.attempts or (_interruption(state).retry_after or 0) > self.longest_wait
+    def _is_last(self, state: tenacity.RetryCallState) -> bool:
+        """Return whether to stop: also if the server asks for a longer wait than a run should take."""
+        return state.attempt_number >= self.attempts or (_failure(state).retry_after or 0) > self.longest_wait
 
 
 def _is_parquet(month: TripMonth) -> bool:
@@ -262,25 +265,35 @@ def _is_parquet(month: TripMonth) -> bool:
 
 
 def _absent(month: TripMonth) -> Collection[int]:
-    """The statuses that say that a month is not there."""
+    """Return the statuses that mean that a month is not published; TLC's bucket responds 403."""
     return (403, 404) if _is_parquet(month) else (404,)
 
 
-def _checked_base(url: str, setting: str) -> str:
+def _valid_base(url: str, setting: str) -> str:
     try:
         scheme = urlsplit(url).scheme
     except ValueError:
         scheme = ""
     if scheme not in ("http", "https", "file"):
-        # The value may hold a password, so the error does not show it.
+        # The value may contain a password, so the error does not show it.
         raise BadSetting(
             f"{setting} is not an http, https or file URL.",
             "Set it to such a URL; a folder is written as file:///path/to/folder.",
-        ) from None
+        )
     return url.rstrip("/")
 
 
-def _interruption(state: tenacity.RetryCallState) -> Interrupted:
+def _failure(state: tenacity.RetryCallState) -> AttemptFailed:
     error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, Interrupted)
+    assert isinstance(error, AttemptFailed)
     return error
+
+
+def ranges(months: Iterable[str]) -> str:
+    """Return the months, `YYYY-MM`, in order and as ranges: `2020-03..2020-10, 2020-12`."""
+    numbered = enumerate(sorted(months))
+    runs = [
+        [month for _, month in run]
+        for _, run in groupby(numbered, lambda pair: int(pair[1][:4]) * 12 + int(pair[1][5:]) - pair[0])
+    ]
+    return ", ".join(f"{run[0]}..{run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)

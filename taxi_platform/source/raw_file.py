@@ -1,16 +1,4 @@
-"""The published files: what one is, which columns its header names, and how to tell one version from another.
-
-The mirror's files end with 2021-07. Later months are TLC's own Parquet files, written as the same gzipped CSV.
-
-    download.py     single requests and answers
-    transfer.py     a file's way to the disk, resumed where it was cut
-    gzip_lines.py   gzip files as blocks of whole lines
-    file_check.py   the check of every line
-    parquet.py      TLC's Parquet files, written as the CSVs that the mirror publishes
-
-Not here: what is made of a file's rows (the assets), where it is published (`resources.mirror`), where it is kept
-(`io_managers.raw_files`).
-"""
+"""Values that describe a published file: the file on local disk, its columns, and its version on the mirror."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +10,7 @@ from taxi_platform.trips.partitions import TripMonth
 
 @dataclass(frozen=True)
 class Version:
-    """What a mirror says of a file as it is published now; None for what it does not say."""
+    """What a mirror declares about the current version of a file; None for what it does not declare."""
 
     etag: str | None = None
     last_modified: str | None = None
@@ -30,7 +18,7 @@ class Version:
     """Of the published file, in bytes."""
 
     def is_still(self, known: "Version") -> bool:
-        """Whether this is the version `known`: by the ETag, else by Last-Modified, else by the length."""
+        """Return whether this is the version `known`: by ETag, else by Last-Modified, else by length."""
         if None not in (self.size, known.size) and self.size != known.size:
             return False
         if self.etag and known.etag:
@@ -42,12 +30,12 @@ class Version:
 
 @dataclass(frozen=True)
 class RawFile:
-    """A published file on local disk, complete and checked: what `raw_csv` hands to the next asset."""
+    """A published file on local disk, complete and validated: the value of `raw_csv`."""
 
     month: TripMonth
     path: Path
     url: str
-    """Where it was fetched from, without user and password."""
+    """Where it was downloaded from, without user and password."""
     sha256: str
     """Of the gzip file, in hexadecimal."""
     size: int
@@ -56,42 +44,43 @@ class RawFile:
     """Lines without the header."""
     uncompressed_size: int
     header: tuple[str, ...]
-    """The file's own column names, in its own order."""
+    """The file's column names in the file's order."""
     etag: str | None = None
     last_modified: str | None = None
     published_size: int | None = None
-    """Of the published file, in bytes, where that is not the gzip file itself."""
+    """Of the published file, in bytes, where it is not this gzip file."""
     left_out: tuple[str, ...] = ()
-    """Columns of the published file that this one does not have, since no table has them."""
+    """Columns of the published file that the registry did not have when this file was written."""
 
     @property
     def version(self) -> Version:
+        """Version of the published file."""
         return Version(self.etag, self.last_modified, self.published_size or self.size)
 
     @property
     def columns(self) -> tuple[Column | None, ...]:
-        """The registry's column for each name of the header, in the file's order; None for one it does not know."""
+        """The registry's column for each name of the header; None for one that the registry does not have."""
         return columns_of(self.month.colour, self.header)
 
     @property
     def extra_columns(self) -> tuple[str, ...]:
-        """Names of published columns that the registry does not know; they are loaded nowhere."""
+        """Names of published columns that the registry does not have, which are not loaded."""
         unknown = tuple(name for name, column in zip(self.header, self.columns, strict=True) if column is None)
         return unknown + self.left_out
 
     @property
     def lacks_known_columns(self) -> bool:
-        """Return whether a column was left out that the registry has since been given."""
+        """Whether the registry was given a column since that was left out of this file."""
         return any(columns_of(self.month.colour, self.left_out))
 
     @property
     def in_usual_order(self) -> bool:
-        """Whether the known columns stand in the registry's order."""
+        """Whether the known columns are in the registry's order."""
         found = [column for column in self.columns if column]
         return found == [column for column in self.month.colour.columns if column in found]
 
 
 def columns_of(colour: Colour, header: Iterable[str]) -> tuple[Column | None, ...]:
-    """The registry's column for each name, None for one it does not know. Case does not matter: TLC's varies."""
+    """Return the registry's column for each name, None for an unknown one. Case is ignored, since TLC's varies."""
     known = {column.folded_name: column for column in colour.columns}
     return tuple(known.get(name.lower()) for name in header)

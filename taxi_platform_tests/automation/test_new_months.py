@@ -215,7 +215,7 @@ def test_schedule_stops_probing_a_source_with_errors(schedules, tlc):
 
 
 def test_schedule_skips_if_the_source_hangs(mirror, tlc, postgres_url, instance, tmp_path, monkeypatch):
-    monkeypatch.setattr("taxi_platform.source.mirror._PROBE_TIMEOUT", (0.3, 0.3))
+    monkeypatch.setattr("taxi_platform.source.mirror._LOOKUP_TIMEOUT", (0.3, 0.3))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         schedules = Schedules(
             mirror, tlc, postgres_url, instance, tmp_path, f"http://127.0.0.1:{listening.getsockname()[1]}"

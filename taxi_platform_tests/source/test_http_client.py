@@ -1,28 +1,19 @@
-"""One request for a published file, to a server that misbehaves."""
-
 import traceback
-from collections.abc import Iterator
 
 import pytest
 import requests
 
 from taxi_platform.errors import BadSetting, PermanentError
-from taxi_platform.source.http_client import Interrupted, answer, version_of
-from taxi_platform_tests.support.faulty_server import Fault, FaultyServer
+from taxi_platform.source.http_client import AttemptFailed, open_response, version_of
+from taxi_platform_tests.source.downloads import PATH
+from taxi_platform_tests.support.faulty_server import Fault
 
 SECRET = "X-Signature=top-secret"
 
 
-@pytest.fixture
-def server() -> Iterator[FaultyServer]:
-    with FaultyServer().running() as server:
-        server.publish("file", b"content")
-        yield server
-
-
 def error_of(url: str) -> Exception:
-    failures = (PermanentError, Interrupted)
-    with pytest.raises(failures) as caught, requests.Session() as session, answer(session, url, {}, (5, 5)):
+    failures = (PermanentError, AttemptFailed)
+    with pytest.raises(failures) as caught, requests.Session() as session, open_response(session, url, {}, (5, 5)):
         pass
     return caught.value
 
@@ -42,7 +33,7 @@ def error_of(url: str) -> Exception:
 )
 def test_redirect_to_invalid_url_is_permanent_error(server, location):
     server.faults = [Fault(status=302, headers={"Location": location})]
-    error = error_of(f"{server.url}/file")
+    error = error_of(f"{server.url}/{PATH}")
 
     assert isinstance(error, PermanentError)
     assert "redirects to an invalid URL" in str(error)
@@ -51,15 +42,15 @@ def test_redirect_to_invalid_url_is_permanent_error(server, location):
 
 
 def test_endless_redirect_is_permanent_error(server):
-    server.faults = [Fault(status=302, headers={"Location": f"/file?{SECRET}"})] * 40
-    error = error_of(f"{server.url}/file")
+    server.faults = [Fault(status=302, headers={"Location": f"/{PATH}?{SECRET}"})] * 40
+    error = error_of(f"{server.url}/{PATH}")
 
     assert isinstance(error, PermanentError)
     assert "redirects without end" in str(error)
     assert "top-secret" not in "".join(traceback.format_exception(error))
 
 
-@pytest.mark.parametrize("url", ["http://host:port/file", "http:///file", f"http://{'a' * 64}.org/"])
+@pytest.mark.parametrize("url", ["http://host:port/", "http:///path", f"http://{'a' * 64}.org/"])
 def test_invalid_url_is_bad_setting(url):
     error = error_of(url)
 
@@ -83,14 +74,14 @@ def test_invalid_url_is_bad_setting(url):
 )
 def test_retry_after_is_parsed_or_ignored(server, value, seconds):
     server.faults = [Fault(status=503, headers={"Retry-After": value})]
-    error = error_of(f"{server.url}/file")
+    error = error_of(f"{server.url}/{PATH}")
 
-    assert isinstance(error, Interrupted)
+    assert isinstance(error, AttemptFailed)
     assert error.retry_after == seconds
 
 
 @pytest.mark.parametrize("length", ["\xb2", "9" * 5000, "-1", "many"])
 def test_invalid_content_length_is_unknown_length(server, length):
     server.faults = [Fault(status=200, headers={"Content-Length": length}, cut_after=0)]
-    with requests.Session() as session, answer(session, f"{server.url}/file", {}, (5, 5)) as response:
+    with requests.Session() as session, open_response(session, f"{server.url}/{PATH}", {}, (5, 5)) as response:
         assert version_of(response).size is None

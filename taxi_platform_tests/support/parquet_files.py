@@ -1,8 +1,9 @@
-"""Parquet files with the schemas that TLC's had over the years, made from the same rows as the sample CSVs."""
+"""Parquet files with the schemas that TLC has published, from the same rows as the sample CSVs."""
 
 import io
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +19,7 @@ _WHOLE = {"VendorID", "RatecodeID", "PULocationID", "DOLocationID", "passenger_c
 
 
 def table_of(month: TripMonth, count: int = 60, seed: int = 1) -> pa.Table:
-    """A month's sample rows with the types of 2023: whole numbers with nulls as doubles, times in us."""
+    """Return a month's sample rows with the types of 2023: whole numbers with nulls as doubles, times in us."""
     rows = list(zip(*rows_of(month, count, seed), strict=True))
     columns = {}
     for column, texts in zip(month.published_columns, rows, strict=True):
@@ -36,7 +37,7 @@ def _time(text: str) -> datetime | None:
 
 
 def with_types(table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """The table with other types for some columns; a name may be a kind's: `whole`, `number`, `time`, `text`."""
+    """Return the table with other types for some columns, by name or by `whole`, `number`, `time` and `text`."""
     for name in table.column_names:
         wanted = types.get(name) or types.get(_family(table.schema.field(name)))
         if wanted is not None:
@@ -53,15 +54,15 @@ def _family(field: pa.Field) -> str:
     return "whole" if field.name in _WHOLE else "number"
 
 
-def parquet_bytes(table: pa.Table, rows_in_a_group: int = 25) -> bytes:
-    """The file, of several row groups."""
+def parquet_bytes(table: pa.Table, **options: Any) -> bytes:
+    """Return the table as a Parquet file of several row groups, written with these options of `write_table`."""
     target = io.BytesIO()
-    pq.write_table(table, target, row_group_size=rows_in_a_group)
+    pq.write_table(table, target, **{"row_group_size": 25, **options})
     return target.getvalue()
 
 
 def csv_lines(month: TripMonth, count: int = 60, seed: int = 1) -> list[str]:
-    """The lines that the same rows have in a published CSV, with numbers in their shortest form."""
+    """Return the lines of the same rows in a published CSV, with numbers in their shortest form."""
     whole = {index for index, column in enumerate(month.published_columns) if column.kind is Kind.NUMBER}
     rows = [
         [_shortest(value) if place in whole else value for place, value in enumerate(row)]

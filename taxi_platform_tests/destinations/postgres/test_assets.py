@@ -218,7 +218,7 @@ def test_a_bad_file_fails_once_with_one_error_and_changes_nothing(platform: Plat
     result = platform.run(GREEN)
     step, says = failure(result)
     assert step == "raw_csv"
-    assert says.startswith("green_tripdata_2020-04.csv.gz, line 3, column fare_amount: 'much' where a number belongs")
+    assert says.startswith('green_tripdata_2020-04.csv.gz, line 3, column fare_amount: "much" is not a number.')
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
     assert platform.query("select *, xmin::text from green_tripdata") == before
 
