@@ -6,7 +6,7 @@ INSTALLED_EMULATORS = .venv/.installed-emulators
 INSTALLED_FOR_TESTS = .venv/.installed-for-tests
 INSTALLED_FOR_BENCH = .venv/.installed-for-bench
 
-.PHONY: help demo demo-gcp dev sql lake stop test lint format bench clean
+.PHONY: help demo demo-gcp dev sql lake stop test lint format bench chaos clean
 
 help:
 	@echo "make demo     load sample trips into an embedded PostgreSQL, and show what came of it"
@@ -19,6 +19,7 @@ help:
 	@echo "make lint     ruff and pyright alone"
 	@echo "make format   put the code into ruff's form"
 	@echo "make bench    measure the speed of loading; 40 minutes and 15 GB of disk"
+	@echo "make chaos    random faults against the guarantees, by seed; minutes"
 	@echo "make clean    remove .venv, caches and the demo; rows of real trips stay"
 
 demo: $(INSTALLED)
@@ -57,6 +58,10 @@ format: $(INSTALLED_FOR_TESTS)
 # GROUPS='first again' measures only those.
 bench: $(INSTALLED_FOR_BENCH)
 	@.venv/bin/python -m benchmarks $(GROUPS)
+
+# OPTIONS="--destination lake --seed 7 --sequences 1" selects sequences.
+chaos: $(INSTALLED_FOR_TESTS)
+	.venv/bin/python -m taxi_platform_tests.chaos $(OPTIONS)
 
 clean:
 	@if [ -x .venv/bin/taxi-platform ]; then .venv/bin/taxi-platform clean; fi

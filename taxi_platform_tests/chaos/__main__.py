@@ -1,0 +1,62 @@
+"""Run sequences: `python -m taxi_platform_tests.chaos [--destination NAME] [--seed N] [--sequences N] [--steps N]`."""
+
+import argparse
+import os
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from taxi_platform.local.embedded_postgres import EmbeddedPostgres
+from taxi_platform_tests.chaos.sequence import Loader, Sequence, Violation
+from taxi_platform_tests.chaos.tables import TABLES
+from taxi_platform_tests.support.faulty_server import FaultyServer
+
+
+def run_sequence(destination: str, seed: int, steps: int, folder: Path) -> list[str]:
+    """Run one sequence in an empty folder; return its steps. Raise Violation when a guarantee does not hold."""
+    home = folder / "data"
+    with FaultyServer().running() as mirror:
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("TAXI_", "GCP_"))},
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "TAXI_HOME": str(home),
+            "TAXI_SOURCE_URL": mirror.url,
+        }
+        loaders = (Loader(environment, folder), Loader(environment, folder))
+        sequence = Sequence(TABLES[destination](home), mirror, loaders, random.Random(seed))
+        try:
+            sequence.run(steps)
+        finally:
+            for loader in loaders:
+                loader.stop()
+            EmbeddedPostgres(home / "postgres").remove()
+    return sequence.log
+
+
+def main() -> int:
+    """Run the sequences; exit with status 1 at the first violation, after printing the command that repeats it."""
+    parser = argparse.ArgumentParser(prog="python -m taxi_platform_tests.chaos")
+    parser.add_argument("--destination", choices=[*TABLES], action="append", help="may be given several times")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the first sequence")
+    parser.add_argument("--sequences", type=int, default=10, help="sequences for each destination")
+    parser.add_argument("--steps", type=int, default=20, help="steps of a sequence")
+    options = parser.parse_args()
+    for destination in options.destination or TABLES:
+        for seed in range(options.seed, options.seed + options.sequences):
+            with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+                Path(folder).chmod(0o755)
+                try:
+                    steps = run_sequence(destination, seed, options.steps, Path(folder))
+                except Violation as error:
+                    print(
+                        f"{destination}, seed {seed}: {error}\nRepeat it with: python -m taxi_platform_tests.chaos "
+                        f"--destination {destination} --seed {seed} --sequences 1 --steps {options.steps}"
+                    )
+                    return 1
+            print(f"{destination}, seed {seed}: {len(steps)} steps, no violation", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
