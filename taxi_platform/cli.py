@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from taxi_platform.analytics.commands import report
 from taxi_platform.automation import reconcile as reconciliation
 from taxi_platform.automation.backfill.progress import show
 from taxi_platform.data_directory import shown
@@ -149,5 +150,10 @@ def _homes() -> tuple[Path, Path]:
     return home, demo_home(home)
 
 
-for _command in (demo, demo_gcp, *(command for destination in DESTINATIONS for command in destination.commands)):
+for _command in (
+    report,
+    demo,
+    demo_gcp,
+    *(command for destination in DESTINATIONS for command in destination.commands),
+):
     main.add_command(_command)

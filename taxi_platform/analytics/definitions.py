@@ -6,6 +6,7 @@ from taxi_platform.analytics.lake_marts import LakeMarts
 from taxi_platform.analytics.mart_assets import mart_assets
 from taxi_platform.analytics.marts import Marts
 from taxi_platform.analytics.postgres_marts import PostgresMarts
+from taxi_platform.analytics.report.asset import report_asset
 from taxi_platform.analytics.sensor import marts_sensor
 from taxi_platform.analytics.zones import taxi_zones
 from taxi_platform.destinations.registry import DESTINATIONS
@@ -18,4 +19,7 @@ MARTS = [MARTS_OF[each.name](each) for each in DESTINATIONS if each.name in MART
 
 def analytics_defs() -> dg.Definitions:
     """Return the assets, checks, sensors and resources of analytics."""
-    return dg.Definitions(assets=[taxi_zones, *(mart_assets(marts) for marts in MARTS)], sensors=[marts_sensor(MARTS)])
+    return dg.Definitions(
+        assets=[taxi_zones, *(mart_assets(marts) for marts in MARTS), report_asset(MARTS)],
+        sensors=[marts_sensor(MARTS)],
+    )
