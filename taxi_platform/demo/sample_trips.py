@@ -1,70 +1,79 @@
-"""Sample files: invented trips in files that have the form, the layout and the quirks of the published ones.
+"""Sample files: generated trips in files with the form, the layout and the quirks of the published ones.
 
-The same month and number of rows give the same bytes each time. The quirks, as measured on the published files: CRLF
-line ends; distances like `.86`, whole numbers never `1.0`, money without zeros at its end; refunds, which repeat a
-trip with negative amounts; a block of trips without a meter record at the end, with empty columns and times at whole
-minutes; pickups far outside the month; and, which the published files do not have but may, repeated rows and rows
-that stand in a neighbouring month's file too.
+Equal months and numbers of rows give equal bytes. The quirks, as measured on the published files: CRLF line ends;
+distances like `.86`, whole numbers never `1.0`, money without trailing zeros; refunds, which repeat a trip with
+negative amounts; a last block of trips without a meter record, with empty columns and times in whole minutes; pickups
+far outside the month. Published files may, and these do, repeat rows and share rows with a neighbouring month's file.
 
-Not here: anything that knows about real trips, and where samples are served from.
+Columns of the registry that are not known here are generated from their kind, with nulls among them.
 """
 
 import filecmp
 import gzip
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
-from taxi_platform.trips.columns import COLOURS
+from taxi_platform.trips.columns import COLOURS, Column, Kind
 from taxi_platform.trips.partitions import TripMonth
 
 MONTHS = ("2020-03", "2020-04", "2020-05")
 ROWS = 3_000
-"""In each sample file, unless told otherwise."""
+"""Default number of rows of a sample file."""
 REPEATED_ROWS = 3
 SHARED_ROWS = 4
-"""Rows of a file that a neighbouring month's file has too: two inside the month, two strays."""
+"""Rows of a file that a neighbouring month's file has too: two inside the month, two out-of-month rows."""
 
 _LINES_AT_ONCE = 100_000
 _FAR_PICKUPS = ("2008-12-31 23:05:26", "2009-01-01 00:03:41", "2041-08-17 16:24:38")
 
 Numbers = dict[str, np.ndarray]
-"""Trips as whole numbers: seconds since 1970, cents, hundredths of a mile. Vendor 0 marks the block at the end."""
+"""Trips as whole numbers: seconds since 1970, cents, hundredths of a mile. Vendor 0 marks trips of the last block."""
 
 
 @dataclass(frozen=True)
 class _Block:
-    """The block at the end of a file: its share of the rows, and the columns that are empty in it."""
+    """The block of trips without a meter record: its share of the rows, and the columns that are empty in it."""
 
     share: float
     empty: frozenset[str]
 
 
 _BLOCK_COLUMNS = frozenset({"VendorID", "passenger_count", "RatecodeID", "store_and_fwd_flag", "payment_type"})
-_BLOCKS = {
-    "yellow": _Block(0.08, _BLOCK_COLUMNS),
-    "green": _Block(0.31, _BLOCK_COLUMNS | {"trip_type", "congestion_surcharge"}),
-}
+_BLOCKS = {"green": _Block(0.31, _BLOCK_COLUMNS | {"trip_type", "congestion_surcharge"})}
+_DEFAULT_BLOCK = _Block(0.08, _BLOCK_COLUMNS)
 
 
-def write_samples(folder: Path, months: Iterable[str] = MONTHS, rows: int = ROWS) -> list[Path]:
-    """Writes a sample file of each colour and month, laid out in `folder` as the mirror is; returns their paths."""
-    return [write_sample(folder, TripMonth(colour, month), rows) for month in months for colour in COLOURS.values()]
+def write_samples(
+    folder: Path, months: Iterable[str] = MONTHS, rows: int = ROWS, *, optional: bool | None = None
+) -> list[Path]:
+    """Write a sample file of each colour and month, laid out in `folder` like the mirror, and return their paths."""
+    return [
+        write_sample(folder, TripMonth(colour, month), rows, optional=optional)
+        for month in months
+        for colour in COLOURS.values()
+    ]
 
 
-def write_sample(folder: Path, month: TripMonth, rows: int = ROWS) -> Path:
-    """Writes one sample file of at least 50 rows; a file that is there with the same content is left alone."""
+def write_sample(folder: Path, month: TripMonth, rows: int = ROWS, *, optional: bool | None = None) -> Path:
+    """Write one sample file of at least 50 rows and return its path. A file with the same content is left alone.
+
+    `optional` includes all optional columns or none of them; by default those that the month's published file has.
+    """
     if rows < 50:
         raise ValueError(f"a sample file has at least 50 rows, not {rows}")
+    colour = month.colour
+    columns = {None: month.published_columns, True: colour.columns, False: colour.required_columns}[optional]
     path = folder / month.colour.name / month.gz_name
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.new")
     with unfinished.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as file:
-        _write(file, month, _trips(month, rows))
-    # An unchanged file keeps its time, by which a reader sees that it is unchanged.
+        _write(file, month, columns, _trips(month, rows))
+    # An unchanged file keeps its modification time, by which readers recognize it.
     if path.exists() and filecmp.cmp(unfinished, path, shallow=False):
         unfinished.unlink()
     else:
@@ -73,10 +82,9 @@ def write_sample(folder: Path, month: TripMonth, rows: int = ROWS) -> Path:
 
 
 def _trips(month: TripMonth, rows: int) -> Numbers:
-    """All trips of the file, in its order."""
+    """Return all trips of the file in its order."""
     random = np.random.default_rng(_seed(month))
-    block = _BLOCKS[month.colour.name]
-    in_block = round(rows * block.share)
+    in_block = round(rows * _block(month).share)
     refunds = max(1, rows // 250)
     metered = rows - in_block - refunds - REPEATED_ROWS - SHARED_ROWS - len(_FAR_PICKUPS)
 
@@ -93,11 +101,11 @@ def _trips(month: TripMonth, rows: int) -> Numbers:
     refunded = {name: values[chosen[:refunds]] for name, values in trips.items()}
     repeated = {name: values[chosen[refunds:]] for name, values in trips.items()}
     shared = [_shared(month), _shared(_neighbour(month, -1), 0), _shared(_neighbour(month, 1), 1)]
-    return _put_together([trips, _refunds(refunded), repeated, *shared, _block_trips(random, month, in_block)])
+    return _concatenate([trips, _refunds(refunded), repeated, *shared, _block_trips(random, month, in_block)])
 
 
 def _metered(random: np.random.Generator, month: TripMonth, count: int) -> Numbers:
-    """Trips inside the month that have a meter record, at random times."""
+    """Return trips inside the month that have a meter record, at random times."""
     start, end = (int(np.datetime64(moment, "s").astype(np.int64)) for moment in (month.start, month.end))
     distance = np.minimum(random.lognormal(5.2, 0.9, count), 6000).astype(np.int64)
     distance[random.random(count) < 0.03] = 0
@@ -131,7 +139,7 @@ def _metered(random: np.random.Generator, month: TripMonth, count: int) -> Numbe
 
 
 def _block_trips(random: np.random.Generator, month: TripMonth, count: int) -> Numbers:
-    """The block at the end: fares agreed beforehand, times at whole minutes, no meter record."""
+    """Return the last block: trips without a meter record, with agreed fares and times in whole minutes."""
     trips = _metered(random, month, count)
     day = trips["pickup"] // 86_400
     order = np.argsort(day, kind="stable")
@@ -146,28 +154,33 @@ def _block_trips(random: np.random.Generator, month: TripMonth, count: int) -> N
 
 
 def _refunds(trips: Numbers) -> Numbers:
-    """The same trips with negative amounts and no tip: on the row id they differ only in the sign of the fare."""
+    """Return the trips with negative amounts and no tip; their row ids differ only in the sign of the fare."""
     negative = {name: -trips[name] for name in ("fare", "extra", "mta", "improvement", "congestion", "tolls")}
     count = len(trips["fare"])
     return _with_total({**trips, **negative, "tip": np.zeros(count, np.int64), "payment": np.full(count, 4)})
 
 
 def _shared(month: TripMonth, which: int | None = None) -> Numbers:
-    """The trips of the month that the file after it (0) and the file before it (1) have too; both when None.
+    """Return the month's trips that the next month's file (0) or the previous month's file (1) has too, or both.
 
-    They depend on the month alone, so that each file can have its neighbours' without making those.
+    They depend on the month alone, so that a file can contain its neighbours' without generating these.
     """
     trips = _metered(np.random.default_rng([*_seed(month), 1]), month, 2)
     return trips if which is None else {name: values[which : which + 1] for name, values in trips.items()}
 
 
 def _neighbour(month: TripMonth, step: int) -> TripMonth:
-    there = np.datetime64(month.month, "M") + np.timedelta64(step, "M")
-    return TripMonth(month.colour, str(there))
+    return TripMonth(month.colour, str(np.datetime64(month.month, "M") + np.timedelta64(step, "M")))
 
 
 def _seed(month: TripMonth) -> list[int]:
-    return [list(COLOURS).index(month.colour.name), month.start.year, month.start.month]
+    names = list(COLOURS)
+    number = names.index(month.colour.name) if month.colour.name in names else crc32(month.colour.name.encode())
+    return [number, month.start.year, month.start.month]
+
+
+def _block(month: TripMonth) -> _Block:
+    return _BLOCKS.get(month.colour.name, _DEFAULT_BLOCK)
 
 
 def _with_total(trips: Numbers) -> Numbers:
@@ -175,53 +188,44 @@ def _with_total(trips: Numbers) -> Numbers:
     return {**trips, "total": sum((trips[part] for part in parts), np.zeros(len(trips["fare"]), np.int64))}
 
 
-def _put_together(parts: list[Numbers]) -> Numbers:
+def _concatenate(parts: list[Numbers]) -> Numbers:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _write(file: gzip.GzipFile, month: TripMonth, trips: Numbers) -> None:
-    file.write((",".join(column.name for column in month.colour.columns) + "\r\n").encode())
+def _write(file: gzip.GzipFile, month: TripMonth, columns: Sequence[Column], trips: Numbers) -> None:
+    file.write((",".join(column.name for column in columns) + "\r\n").encode())
     for start in range(0, len(trips["fare"]), _LINES_AT_ONCE):
         piece = {name: values[start : start + _LINES_AT_ONCE] for name, values in trips.items()}
-        file.write("".join(f"{line}\r\n" for line in _lines(month, piece)).encode())
+        texts = [_text(column, month, piece).tolist() for column in columns]
+        file.write("".join(f"{line}\r\n" for line in map(",".join, zip(*texts, strict=True))).encode())
 
 
-def _lines(month: TripMonth, trips: Numbers) -> Iterator[str]:
-    text = _as_text(trips)
-    in_block = trips["vendor"] == 0
-    for name in _BLOCKS[month.colour.name].empty:
-        text[name] = np.where(in_block, "", text[name])
-    # Pickup and dropoff are the columns whose names differ between the colours.
-    renamed = {column.name: column.name.split("_", 1)[-1] for column in (month.colour.pickup, month.colour.dropoff)}
-    columns = [text[renamed.get(column.name, column.name)].tolist() for column in month.colour.columns]
-    return map(",".join, zip(*columns, strict=True))
+def _text(column: Column, month: TripMonth, trips: Numbers) -> np.ndarray:
+    """Return the column's text as the published files write it."""
+    if column == month.colour.pickup:
+        return _times(trips["pickup"])
+    if column == month.colour.dropoff:
+        return _times(trips["dropoff"])
+    if column.name not in _KNOWN:
+        return _from_kind(column, trips)
+    name, texts = _KNOWN[column.name]
+    text = texts()[trips[name]]
+    return np.where(trips["vendor"] == 0, "", text) if column.name in _block(month).empty else text
 
 
-def _as_text(trips: Numbers) -> dict[str, np.ndarray]:
-    """The columns' text by name, as the published files write it."""
-    money, distance, whole = _money(), _distance(), _whole()
-    return {
-        "VendorID": whole[trips["vendor"]],
-        "pickup_datetime": _times(trips["pickup"]),
-        "dropoff_datetime": _times(trips["dropoff"]),
-        "store_and_fwd_flag": np.array(["N", "Y"], object)[trips["stored"]],
-        "RatecodeID": whole[trips["rate"]],
-        "PULocationID": whole[trips["from"]],
-        "DOLocationID": whole[trips["to"]],
-        "passenger_count": whole[trips["passengers"]],
-        "trip_distance": distance[trips["distance"]],
-        "fare_amount": money[trips["fare"]],
-        "extra": money[trips["extra"]],
-        "mta_tax": money[trips["mta"]],
-        "tip_amount": money[trips["tip"]],
-        "tolls_amount": money[trips["tolls"]],
-        "ehail_fee": np.full(len(trips["fare"]), "", object),
-        "improvement_surcharge": money[trips["improvement"]],
-        "total_amount": money[trips["total"]],
-        "payment_type": whole[trips["payment"]],
-        "trip_type": whole[trips["trip_type"]],
-        "congestion_surcharge": money[trips["congestion"]],
-    }
+def _from_kind(column: Column, trips: Numbers) -> np.ndarray:
+    """Return values of the column's kind that depend on the trip alone: a repeated or shared row repeats them."""
+    noise = (trips["pickup"] * 2_654_435_761 + trips["distance"] * 40_503 + crc32(column.name.encode())) % 1_000_003
+    match column.kind:
+        case Kind.TIME:
+            text = _times(trips["pickup"] - noise % 3600)
+        case Kind.NUMBER:
+            text = _money()[noise % 4 * 125]
+        case Kind.TEXT:
+            text = np.array(["A", "B", "C", "D"], object)[noise % 4]
+        case Kind.INTEGER | Kind.CODE:
+            text = _whole()[noise % 4 + 1]
+    return np.where(noise % 10 == 0, "", text)
 
 
 def _times(seconds: np.ndarray) -> np.ndarray:
@@ -236,12 +240,45 @@ def _whole() -> np.ndarray:
 
 @cache
 def _distance() -> np.ndarray:
-    """Hundredths of a mile as `1.68`, `.86` and `.00`."""
+    """Return the texts of hundredths of a mile: `1.68`, `.86` and `.00`."""
     return np.array([f"{number // 100 or ''}.{number % 100:02}" for number in range(6001)], object)
 
 
 @cache
 def _money() -> np.ndarray:
-    """Cents as `8`, `6.5`, `16.72` and `-0.5`. Negative amounts are found from the end, as negative indexes are."""
+    """Return the texts of cents: `8`, `6.5`, `16.72` and `-0.5`; those of negative amounts by negative index."""
     largest = 50_000
     return np.array([f"{cents / 100:g}" for cents in (*range(largest + 1), *range(-largest, 0))], object)
+
+
+@cache
+def _flag() -> np.ndarray:
+    return np.array(["N", "Y"], object)
+
+
+@cache
+def _empty() -> np.ndarray:
+    return np.full(3, "", object)
+
+
+_KNOWN: dict[str, tuple[str, Callable[[], np.ndarray]]] = {
+    "VendorID": ("vendor", _whole),
+    "store_and_fwd_flag": ("stored", _flag),
+    "RatecodeID": ("rate", _whole),
+    "PULocationID": ("from", _whole),
+    "DOLocationID": ("to", _whole),
+    "passenger_count": ("passengers", _whole),
+    "trip_distance": ("distance", _distance),
+    "fare_amount": ("fare", _money),
+    "extra": ("extra", _money),
+    "mta_tax": ("mta", _money),
+    "tip_amount": ("tip", _money),
+    "tolls_amount": ("tolls", _money),
+    "ehail_fee": ("vendor", _empty),
+    "improvement_surcharge": ("improvement", _money),
+    "total_amount": ("total", _money),
+    "payment_type": ("payment", _whole),
+    "trip_type": ("trip_type", _whole),
+    "congestion_surcharge": ("congestion", _money),
+}
+"""For each column that is known here the numbers that it shows and their texts."""

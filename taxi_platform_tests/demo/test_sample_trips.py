@@ -1,5 +1,3 @@
-"""Sample files are the same each time and have the form and the quirks of the published ones."""
-
 import csv
 import gzip
 import hashlib
@@ -11,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from taxi_platform.demo.sample_trips import MONTHS, REPEATED_ROWS, ROWS, write_sample, write_samples
-from taxi_platform.trips.columns import COLOURS, Colour
+from taxi_platform.source.csv_validation import CsvValidator
+from taxi_platform.trips.columns import COLOURS, Colour, Column, Kind
 from taxi_platform.trips.partitions import TripMonth
 
 each_colour = pytest.mark.parametrize("colour", COLOURS.values(), ids=lambda colour: colour.name)
@@ -35,14 +34,14 @@ def without_meter(rows: list[Row]) -> list[Row]:
     return [row for row in rows if not row["VendorID"]]
 
 
-def test_the_layout_is_the_mirrors(tmp_path: Path) -> None:
+def test_layout_is_the_mirrors(tmp_path: Path) -> None:
     paths = write_samples(tmp_path)
     assert paths == [tmp_path / c / f"{c}_tripdata_{m}.csv.gz" for m in MONTHS for c in ("yellow", "green")]
     assert sorted(paths) == sorted(path for path in tmp_path.rglob("*") if path.is_file())
     assert {len(read(path)) for path in paths} == {ROWS}
 
 
-def test_bytes_are_the_same_each_time_and_an_unchanged_file_is_left_alone(tmp_path: Path) -> None:
+def test_bytes_are_reproducible_and_equal_files_left_alone(tmp_path: Path) -> None:
     first = write_samples(tmp_path / "a", rows=200)
     second = write_samples(tmp_path / "b", rows=200)
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in first]
@@ -57,16 +56,17 @@ def test_bytes_are_the_same_each_time_and_an_unchanged_file_is_left_alone(tmp_pa
 
 
 @each_colour
-def test_each_field_has_the_form_that_the_registry_demands(colour: Colour, tmp_path: Path) -> None:
+def test_fields_match_the_registry(colour: Colour, tmp_path: Path) -> None:
     path = write_sample(tmp_path, TripMonth(colour, "2020-04"))
     content = gzip.decompress(path.read_bytes()).decode()
     lines = content.split("\r\n")
     assert lines.pop() == ""
     assert "\n" not in "".join(lines)
     assert '"' not in content
-    assert lines[0].split(",") == [column.name for column in colour.columns]
+    columns = TripMonth(colour, "2020-04").published_columns
+    assert lines[0].split(",") == [column.name for column in columns]
     for row in read(path):
-        for column in colour.columns:
+        for column in columns:
             assert re.fullmatch(column.kind.pattern, row[column.name]), (column.name, row)
             assert not re.search(r"\.0$", row[column.name]), (column.name, row)
 
@@ -86,7 +86,7 @@ def test_distances_and_money_look_as_published(colour: Colour, tmp_path: Path) -
 
 
 @each_colour
-def test_trips_end_after_they_begin_within_hours(colour: Colour, tmp_path: Path) -> None:
+def test_trips_end_within_hours_of_their_start(colour: Colour, tmp_path: Path) -> None:
     pickup, dropoff = (column.name for column in (colour.pickup, colour.dropoff))
     for row in read(write_sample(tmp_path, TripMonth(colour, "2020-04"))):
         begun, ended = (datetime.fromisoformat(row[name]) for name in (pickup, dropoff))
@@ -94,11 +94,11 @@ def test_trips_end_after_they_begin_within_hours(colour: Colour, tmp_path: Path)
 
 
 @each_colour
-def test_the_block_at_the_end_has_its_columns_empty(colour: Colour, tmp_path: Path) -> None:
+def test_last_block_has_empty_columns(colour: Colour, tmp_path: Path) -> None:
     rows = read(write_sample(tmp_path, TripMonth(colour, "2020-04")))
     block = without_meter(rows)
     assert rows[-len(block) :] == block
-    empty = [column.name for column in colour.columns if not any(row[column.name] for row in block)]
+    empty = [column.name for column in colour.required_columns if not any(row[column.name] for row in block)]
     assert len(empty) == {"yellow": 5, "green": 7 + 1}[colour.name], empty
     share = len(block) / len(rows)
     assert share < 0.2 if colour.name == "yellow" else 0.21 <= share <= 0.48
@@ -108,7 +108,7 @@ def test_the_block_at_the_end_has_its_columns_empty(colour: Colour, tmp_path: Pa
 
 
 @each_colour
-def test_rows_repeat_and_refunds_differ_in_the_sign_of_the_fare(colour: Colour, tmp_path: Path) -> None:
+def test_rows_repeat_and_refunds_negate_the_fare(colour: Colour, tmp_path: Path) -> None:
     rows = read(write_sample(tmp_path, TripMonth(colour, "2020-04")))
     times = Counter(tuple(row.values()) for row in rows)
     assert sum(count - 1 for count in times.values()) == REPEATED_ROWS
@@ -119,18 +119,74 @@ def test_rows_repeat_and_refunds_differ_in_the_sign_of_the_fare(colour: Colour, 
 
 
 @each_colour
-def test_a_stray_stands_inside_its_month_in_the_neighbours_file(colour: Colour, tmp_path: Path) -> None:
-    """In both directions, so that whichever month is loaded first keeps a row that the other one has too."""
+def test_out_of_month_rows_are_shared_with_neighbours(colour: Colour, tmp_path: Path) -> None:
+    """In both directions, so that whichever month is loaded first has a duplicate row of the other one."""
     months = [TripMonth(colour, month) for month in MONTHS]
     files = [read(write_sample(tmp_path, month)) for month in months]
-    strays = [
+    outside = [
         [row for row in rows if not row[colour.pickup.name].startswith(month.month)]
         for month, rows in zip(months, files, strict=True)
     ]
-    assert any(row[colour.pickup.name].startswith(("2008", "2009", "2041")) for row in strays[0])
+    assert any(row[colour.pickup.name].startswith(("2008", "2009", "2041")) for row in outside[0])
     for here, there in ((0, 1), (1, 0), (1, 2), (2, 1)):
-        both = [row for row in strays[here] if row in files[there]]
+        both = [row for row in outside[here] if row in files[there]]
         assert len(both) == 1, (months[here], months[there])
         assert both[0][colour.pickup.name].startswith(months[there].month)
     ids = [{row_id(colour, row) for row in rows} for rows in files]
     assert [len(ids[0] & ids[1]), len(ids[1] & ids[2]), len(ids[0] & ids[2])] == [2, 2, 0]
+
+
+PURPLE = Colour(
+    "purple",
+    columns=(
+        Column("flags", Kind.TEXT, "Text."),
+        Column("request_datetime", Kind.TIME, "A time without a role."),
+        Column("zone", Kind.CODE, "A code."),
+        Column("pickup", Kind.TIME, "Start."),
+        Column("fare_amount", Kind.NUMBER, "Fare."),
+        Column("dropoff", Kind.TIME, "End."),
+        Column("riders", Kind.INTEGER, "A number of people."),
+        Column("access_fee", Kind.NUMBER, "Fee.", since="2020-05"),
+    ),
+    pickup=Column("pickup", Kind.TIME, "Start."),
+    dropoff=Column("dropoff", Kind.TIME, "End."),
+    row_id=(Column("pickup", Kind.TIME, "Start."), Column("fare_amount", Kind.NUMBER, "Fare.")),
+    short_row_id=(Column("pickup", Kind.TIME, "Start."),),
+)
+
+
+def test_colour_with_unknown_columns_is_generated(tmp_path: Path) -> None:
+    month = TripMonth(PURPLE, "2020-04")
+    path = write_sample(tmp_path, month, rows=500)
+    validator = CsvValidator(month)
+    validator.feed(path.read_bytes())
+
+    assert validator.finish().rows == 500
+    rows = read(path)
+    for column in PURPLE.required_columns:
+        values = {row[column.name] for row in rows}
+        assert len(values - {""}) > 1, column
+        is_known = column in (PURPLE.pickup, PURPLE.dropoff) or column.name == "fare_amount"
+        assert ("" in values) is not is_known, column
+    assert any(row["pickup"].startswith("2020-04") for row in rows)
+    shared = [row for row in read(write_sample(tmp_path, TripMonth(PURPLE, "2020-03"), rows=500)) if row in rows]
+    assert len(shared) == 2
+
+
+@pytest.mark.parametrize(
+    ("month", "optional", "has_fee"),
+    [
+        ("2020-04", None, False),
+        ("2020-05", None, True),
+        ("2020-04", True, True),
+        ("2020-05", False, False),
+    ],
+)
+def test_optional_columns_are_generated_by_month_or_choice(
+    tmp_path: Path, month: str, optional: bool | None, has_fee: bool
+) -> None:
+    rows = read(write_sample(tmp_path, TripMonth(PURPLE, month), rows=100, optional=optional))
+
+    assert ("access_fee" in rows[0]) is has_fee
+    if has_fee:
+        assert len({row["access_fee"] for row in rows}) > 1
