@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from taxi_platform.automation.new_months import PARTITION_TAG
 from taxi_platform.redaction import first_line
 from taxi_platform.settings import Settings
+from taxi_platform.trips.partitions import PARTITION_TAG
 
 
 def message(run: dg.DagsterRun, failures: list[tuple[str, str]], run_error: str) -> str:

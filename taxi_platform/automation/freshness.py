@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from taxi_platform.automation.new_months import (
-    PARTITION_TAG,
     RESOURCE_KEYS,
     new_months,
     resources_of,
@@ -19,7 +18,7 @@ from taxi_platform.destinations.registry import DESTINATIONS
 from taxi_platform.errors import SourceUnavailable
 from taxi_platform.trips.columns import COLOURS, Colour
 from taxi_platform.trips.load_record import months_to_reload
-from taxi_platform.trips.partitions import month_ranges
+from taxi_platform.trips.partitions import PARTITION_TAG, month_ranges
 
 _SPECS = [
     dg.AssetCheckSpec(

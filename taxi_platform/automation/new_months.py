@@ -15,9 +15,8 @@ from taxi_platform.destinations.base import SOURCE, Destination, Resources
 from taxi_platform.destinations.registry import DESTINATIONS, resource_keys
 from taxi_platform.source.mirror import Mirror
 from taxi_platform.trips.columns import Colour
-from taxi_platform.trips.partitions import TripMonth, month_partitions, month_ranges
+from taxi_platform.trips.partitions import PARTITION_TAG, TripMonth, month_partitions, month_ranges
 
-PARTITION_TAG = "dagster/partition"
 RUN_KEY_TAG = "dagster/run_key"
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,

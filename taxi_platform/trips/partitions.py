@@ -16,6 +16,8 @@ from taxi_platform.errors import BadPartition
 from taxi_platform.trips.columns import COLOURS, Colour, Column
 
 FIRST_MONTH = "2019-01"
+PARTITION_TAG = "dagster/partition"
+"""Tag of a run that holds its partition key."""
 
 colour_partitions = dg.StaticPartitionsDefinition(list(COLOURS))
 month_partitions = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, fmt="%Y-%m")

@@ -16,9 +16,9 @@ from typing import TypedDict
 import dagster as dg
 
 from taxi_platform.automation.alerts import step_failures
-from taxi_platform.automation.jobs import load_month
 from taxi_platform.redaction import first_line
 
+JOB = "load_month"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -60,7 +60,7 @@ def main(definitions: str) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     # Whatever a library prints would be read as an answer.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    job = import_module(definitions).defs.resolve_job_def(load_month.name)
+    job = import_module(definitions).defs.resolve_job_def(JOB)
     with dg.DagsterInstance.get() as instance:
         for line in sys.stdin:
             print(json.dumps({"error": load(job, instance, json.loads(line))}), file=answers, flush=True)
