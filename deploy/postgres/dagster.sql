@@ -1,5 +1,5 @@
--- The account and the database of Dagster's own storage. psql runs this once, as the server's superuser or as somebody
--- who may make roles and databases; the password comes from the environment.
+-- The role and the database of Dagster's own storage. Run once by psql, as the server's superuser or as a role with
+-- CREATEROLE and CREATEDB; the password comes from the environment.
 
 \set ON_ERROR_STOP on
 set createrole_self_grant = 'set, inherit';

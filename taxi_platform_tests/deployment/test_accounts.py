@@ -1,4 +1,4 @@
-"""What the accounts of the trips database may do, and what not."""
+"""Tests of the privileges of the trips database's roles."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,18 +23,18 @@ MONTH = TripMonth.from_key("green|2020-03")
 
 @pytest.fixture
 def trips_url(databases: EmbeddedPostgres) -> Iterator[str]:
-    """A new trips database with the accounts of the compose file; the superuser's URL."""
+    """The superuser's URL of a new trips database with the roles of the compose file."""
     with new_database(databases.url("postgres")) as url:
         script, settings = REPO / "deploy/postgres/trips.sql", read_compose()["services"]["trips-db"]["environment"]
         run_script(url, script, settings)
-        # As somebody does who changes a password.
+        # Again, as for a change of passwords.
         run_script(url, script, settings)
         yield url
 
 
 @pytest.fixture
 def loaded(trips_url: str, tmp_path: Path) -> str:
-    """The same with a month in it, loaded twice by the platform's account: a first load and an exchange."""
+    """The same with a month that `taxi_loader` loaded and then replaced."""
     platform = Postgres(url=as_user(trips_url, "taxi_loader", "loader"))
     for rows in ([trip(MONTH, "01 10:00:00")], [trip(MONTH, "01 10:00:00"), trip(MONTH, "02 10:00:00")]):
         stage(platform, raw_file(tmp_path, MONTH, csv_text(MONTH, rows)))
@@ -42,12 +42,12 @@ def loaded(trips_url: str, tmp_path: Path) -> str:
     return trips_url
 
 
-def test_the_platform_loads_and_replaces_a_month_with_the_rights_it_has(loaded: str) -> None:
+def test_loader_loads_and_replaces_a_month(loaded: str) -> None:
     with psycopg.connect(loaded) as connection:
         assert connection.execute("select count(*) from green_tripdata").fetchone() == (2,)
 
 
-def test_the_platform_is_no_superuser_and_has_no_rights_over_others(loaded: str) -> None:
+def test_loader_has_no_privileges_over_others(loaded: str) -> None:
     with psycopg.connect(as_user(loaded, "taxi_loader", "loader"), autocommit=True) as connection:
         rights = connection.execute(
             "select rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls from pg_roles "
@@ -64,10 +64,10 @@ def test_the_platform_is_no_superuser_and_has_no_rights_over_others(loaded: str)
     assert rights == (False,) * 5
 
 
-def test_the_reader_reads_trips_and_changes_nothing(loaded: str) -> None:
+def test_reader_reads_trips_and_changes_nothing(loaded: str) -> None:
     with psycopg.connect(as_user(loaded, "taxi_reader", "reader"), autocommit=True) as connection:
         assert connection.execute("select count(*) from green_tripdata").fetchone() == (2,)
-        # Not even where it undoes the default that its sessions only read.
+        # Also after it has undone the default that its sessions are read-only.
         connection.execute("set default_transaction_read_only = off")
         for forbidden in (
             "delete from green_tripdata",
@@ -82,7 +82,18 @@ def test_the_reader_reads_trips_and_changes_nothing(loaded: str) -> None:
                 connection.execute(sql.SQL(forbidden))
 
 
-def test_nobody_else_comes_into_the_trips_database(loaded: str) -> None:
+def test_reader_reads_marts(trips_url: str) -> None:
+    with psycopg.connect(as_user(trips_url, "taxi_loader", "loader"), autocommit=True) as connection:
+        connection.execute("create schema if not exists marts")
+        connection.execute("create table marts.a_model as select 7 as value")
+    with psycopg.connect(as_user(trips_url, "taxi_reader", "reader"), autocommit=True) as connection:
+        assert connection.execute("select value from marts.a_model").fetchone() == (7,)
+        connection.execute("set default_transaction_read_only = off")
+        with pytest.raises(errors.InsufficientPrivilege):
+            connection.execute("create table marts.another ()")
+
+
+def test_other_roles_cannot_connect(loaded: str) -> None:
     with psycopg.connect(loaded, autocommit=True) as connection:
         connection.execute("drop role if exists stranger")
         connection.execute("create role stranger login password 'stranger'")
@@ -90,7 +101,7 @@ def test_nobody_else_comes_into_the_trips_database(loaded: str) -> None:
         psycopg.connect(as_user(loaded, "stranger", "stranger"))
 
 
-def test_an_owner_who_is_no_superuser_can_set_the_accounts_up(tmp_path: Path) -> None:
+def test_database_owner_can_create_the_roles(tmp_path: Path) -> None:
     server = EmbeddedPostgres(tmp_path / "postgres")
     services = read_compose()["services"]
     try:
@@ -113,7 +124,7 @@ def test_an_owner_who_is_no_superuser_can_set_the_accounts_up(tmp_path: Path) ->
         server.remove()
 
 
-def test_a_missing_right_is_named(databases: EmbeddedPostgres, tmp_path: Path) -> None:
+def test_missing_privilege_is_named(databases: EmbeddedPostgres, tmp_path: Path) -> None:
     with new_database(databases.url("postgres")) as url:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("drop role if exists bare")
