@@ -5,10 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
+import requests
 
 from taxi_platform.demo.sample_trips import write_sample
 from taxi_platform.local.instance import embedded_server
@@ -19,7 +23,6 @@ from taxi_platform_tests.support.graphql import Webserver
 
 PROGRAMS = Path(sys.executable).parent
 MONTH = TripMonth.from_key("green|2020-04")
-LOCATIONS = "query { repositoriesOrError { ... on RepositoryConnection { nodes { location { name } } } } }"
 
 
 @pytest.fixture
@@ -74,37 +77,80 @@ def test_dg_launch_loads_a_month(environment: dict[str, str], tmp_path: Path) ->
         server.remove()
 
 
-@pytest.mark.parametrize("command", ["dg dev", "dagster dev -w workspace.yaml"])
-def test_dev_shows_the_code_location(command: str, environment: dict[str, str], tmp_path: Path) -> None:
-    port, log = free_port(), tmp_path / "dev.log"
-    program, *arguments = command.split()
+@dataclass
+class Dev:
+    """A running `dg dev` or `dagster dev`."""
+
+    process: psutil.Process
+    url: str
+
+    def get(self, path: str, **headers: str) -> requests.Response:
+        return requests.get(f"{self.url}{path}", headers=headers, timeout=60)
+
+
+@pytest.fixture(scope="module", params=["dg dev", "dagster dev -w workspace.yaml"])
+def dev(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    folder, port = tmp_path_factory.mktemp("dev"), free_port()
+    program, *arguments = request.param.split()
+    log = folder / "dev.log"
     with log.open("w") as output:
-        dev = subprocess.Popen(
+        started = subprocess.Popen(
             [PROGRAMS / program, *arguments, "--port", str(port)],
             cwd=REPO,
-            env=environment,
+            env={"PATH": os.environ["PATH"], "HOME": str(folder), "TAXI_HOME": str(folder / "data")},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    dev = Dev(psutil.Process(started.pid), f"http://127.0.0.1:{port}")
+
+    def responds() -> bool:
+        assert started.poll() is None, log.read_text()
+        try:
+            return dev.get("/server_info").ok
+        except requests.ConnectionError:
+            return False
+
     try:
-        web = Webserver(f"http://127.0.0.1:{port}")
-        names: list[str] = []
-
-        def shows_a_location() -> bool:
-            assert dev.poll() is None, log.read_text()
-            try:
-                nodes = web.ask(LOCATIONS)["repositoriesOrError"].get("nodes", [])
-            except OSError:
-                return False
-            names[:] = [node["location"]["name"] for node in nodes]
-            return bool(names)
-
-        wait_until(shows_a_location, "the web interface shows a code location")
-        assert names == ["taxi_platform"]
-        os.killpg(dev.pid, signal.SIGINT)
-        dev.wait(120)
+        wait_until(responds, "the web interface responds")
+        yield dev
+        os.killpg(started.pid, signal.SIGINT)
+        started.wait(120)
     finally:
-        if dev.poll() is None:
-            os.killpg(dev.pid, signal.SIGKILL)
-            dev.wait()
+        if started.poll() is None:
+            os.killpg(started.pid, signal.SIGKILL)
+            started.wait()
+
+
+def test_dev_shows_the_code_location(dev: Dev) -> None:
+    query = "query { repositoriesOrError { ... on RepositoryConnection { nodes { location { name } } } } }"
+
+    def locations() -> list[str]:
+        found = Webserver(dev.url).ask(query)["repositoriesOrError"].get("nodes", [])
+        return [node["location"]["name"] for node in found]
+
+    wait_until(lambda: locations() != [], "a code location is loaded")
+    assert locations() == ["taxi_platform"]
+
+
+def test_dev_listens_on_this_machine_only(dev: Dev) -> None:
+    processes = [dev.process, *dev.process.children(recursive=True)]
+    sockets = [socket for process in processes for socket in process.net_connections("inet")]
+    addresses = {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN}
+    assert "127.0.0.1" in addresses
+    assert addresses <= {"127.0.0.1", "::1"}
+
+
+def test_other_web_pages_cannot_read_responses(dev: Dev) -> None:
+    foreign = {"Origin": "https://example.com"}
+    responses = [
+        dev.get("/graphql?query={version}", **foreign),
+        requests.post(f"{dev.url}/graphql", json={"query": "{version}"}, headers=foreign, timeout=60),
+        requests.options(
+            f"{dev.url}/graphql", headers={**foreign, "Access-Control-Request-Method": "POST"}, timeout=60
+        ),
+    ]
+    for response in responses:
+        assert "access-control-allow-origin" not in response.headers
+    # Without permission by this request, a browser sends no JSON from another site.
+    assert responses[-1].status_code == 405
