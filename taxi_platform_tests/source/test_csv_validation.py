@@ -17,7 +17,6 @@ from taxi_platform_tests.support.sample_files import (
     YELLOW,
     csv_of,
     header_of,
-    real_files,
     rows_of,
     sample_csv,
     with_column,
@@ -66,9 +65,9 @@ def test_valid_file_passes_in_pieces_of_any_size(month, step):
     assert list(facts.header) == header_of(month)
 
 
-def test_every_published_file_passes():
+def test_every_published_file_passes(real_files):
     counts = {}
-    for path in sorted(real_files().glob("[gy]*/*.csv.gz")):
+    for path in sorted(real_files.glob("[gy]*/*.csv.gz")):
         colour, _, rest = path.name.partition("_")
         month = TripMonth.from_key(f"{colour}|{rest.removeprefix('tripdata_')[:7]}")
         counts[month.key] = validate(path.read_bytes(), month).rows

@@ -9,7 +9,6 @@ from taxi_platform_tests.support.sample_files import (
     YELLOW,
     csv_of,
     header_of,
-    real_files,
     rows_of,
     sample_csv,
     sample_gz,
@@ -41,8 +40,8 @@ def error_of(data: bytes) -> BadFile:
         ("first_100_lines_of_the_gzip.csv.gz", "the gzip data is truncated"),
     ],
 )
-def test_content_of_real_broken_file_is_described(name, message):
-    assert message in str(error_of((real_files() / "broken" / name).read_bytes()))
+def test_content_of_real_broken_file_is_described(real_files, name, message):
+    assert message in str(error_of((real_files / "broken" / name).read_bytes()))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A real HTTP server that publishes files and, on demand, does so badly."""
+"""An HTTP server that publishes files, with faults on demand. `http_mirror` is one without faults."""
 
 import hashlib
 import re
@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with one request; all that is not named goes right."""
+    """Faults in the response to one request; what is not set is correct."""
 
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
@@ -19,12 +19,12 @@ class Fault:
     cut_after: int | None = None
     """Bytes of the body after which the connection is closed."""
     stall_after: int | None = None
-    """Bytes of the body after which nothing more is sent, for as long as the server runs."""
+    """Bytes of the body after which nothing is sent until the server stops."""
     dribble_after: int | None = None
-    """Bytes of the body after which there is a byte now and then, for as long as somebody listens."""
+    """Bytes of the body after which single bytes are sent with pauses."""
     content_range: str | None = None
     length: int | None = None
-    """Declared in place of the true one."""
+    """Declared length in place of the true one."""
     etag: str | None = None
     ignores_if_range: bool = False
 
@@ -33,7 +33,7 @@ GOOD = Fault()
 
 
 class FaultyServer:
-    """Publishes `files`, by path. Each request to come takes the first of `faults`; when none is left all goes well."""
+    """A server of `files`, by path. Each request takes the first of `faults`; without one the response is correct."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -45,7 +45,7 @@ class FaultyServer:
         self.last_modified: str | None = None
         self.missing_status = 404
         self.redirect_query: str | None = None
-        """When set, every file's address redirects to another host name with this query."""
+        """If set, every file redirects to another host name with this query."""
         self.stopping = threading.Event()
         self.lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -61,7 +61,7 @@ class FaultyServer:
         self.files[f"/{path}"] = content
 
     def headers_seen(self, name: str) -> list[str | None]:
-        """The value of a header in each request, in their order."""
+        """Return the value of a header in each request, in order."""
         return [headers.get(name) for _, headers in self.requests]
 
     @contextmanager
@@ -80,7 +80,7 @@ class FaultyServer:
 class _Server(ThreadingHTTPServer):
     plan: FaultyServer
 
-    def handle_error(self, request, client_address) -> None:  # a client that hangs up is part of the tests
+    def handle_error(self, request, client_address) -> None:  # clients disconnect on purpose
         pass
 
 
@@ -92,23 +92,23 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_HEAD(self) -> None:
-        self._answer(405, {"Content-Length": "0"}, b"", GOOD)
+        self._respond(405, {"Content-Length": "0"}, b"", GOOD)
 
     def do_GET(self) -> None:
         plan = self.server.plan
         path, _, query = self.path.partition("?")
         if plan.redirect_query and not query:
             target = f"http://localhost:{plan.port}{path}?{plan.redirect_query}"
-            self._answer(302, {"Location": target, "ETag": '"of the redirect"', "Content-Length": "0"}, b"", GOOD)
+            self._respond(302, {"Location": target, "ETag": '"of the redirect"', "Content-Length": "0"}, b"", GOOD)
             return
         with plan.lock:
             plan.requests.append((path, dict(self.headers)))
             fault = plan.faults.pop(0) if plan.faults else GOOD
         if fault.status:
             body = fault.body or b""
-            self._answer(fault.status, {"Content-Length": str(len(body)), **fault.headers}, body, fault)
+            self._respond(fault.status, {"Content-Length": str(len(body)), **fault.headers}, body, fault)
         elif path not in plan.files:
-            self._answer(plan.missing_status, {"Content-Length": "0"}, b"", fault)
+            self._respond(plan.missing_status, {"Content-Length": "0"}, b"", fault)
         else:
             self._publish(fault.body or plan.files[path], fault)
 
@@ -121,20 +121,20 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Last-Modified"] = plan.last_modified
         named = (headers.get("ETag"), headers.get("Last-Modified"))
         if self.headers.get("If-None-Match", "?") == named[0] or self.headers.get("If-Modified-Since", "?") == named[1]:
-            self._answer(304, headers, b"", fault)
+            self._respond(304, headers, b"", fault)
             return
         status, body = 200, content
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        if asked and plan.has_ranges and (fault.ignores_if_range or self.headers.get("If-Range") in named):
-            start = int(asked[1])
+        requested = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if requested and plan.has_ranges and (fault.ignores_if_range or self.headers.get("If-Range") in named):
+            start = int(requested[1])
             status, body = 206, content[start:]
             whole = f"bytes {start}-{len(content) - 1}/{len(content)}"
             headers["Content-Range"] = fault.content_range or whole
         if plan.declares_length:
             headers["Content-Length"] = str(fault.length or len(body))
-        self._answer(status, headers, body, fault)
+        self._respond(status, headers, body, fault)
 
-    def _answer(self, status: int, headers: dict[str, str], body: bytes, fault: Fault) -> None:
+    def _respond(self, status: int, headers: dict[str, str], body: bytes, fault: Fault) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)

@@ -1,7 +1,4 @@
-"""A mirror over HTTP that behaves well: it serves a folder with ETag, Last-Modified and ranges.
-
-Not here: a mirror that breaks off, is slow or lies; that is `support.faulty_server`.
-"""
+"""A correct HTTP mirror: it serves a folder with ETag, Last-Modified and ranges. `faulty_server` is the other kind."""
 
 import email.utils
 import re
@@ -18,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 @dataclass(frozen=True)
 class Request:
-    """A request that the mirror got."""
+    """A request that the mirror received."""
 
     method: str
     path: str
@@ -29,7 +26,7 @@ class Request:
 
 @dataclass
 class HttpMirror:
-    """A folder behind a URL. What it tells of a file may be changed while it runs."""
+    """A folder served at a URL. The headers that it sends may be changed while it runs."""
 
     folder: Path
     etag: bool = True
@@ -48,29 +45,29 @@ class _Handler(BaseHTTPRequestHandler):
         super().__init__(*rest)  # pyright: ignore[reportArgumentType]
 
     def do_GET(self) -> None:
-        self._answer(with_body=True)
+        self._respond(with_body=True)
 
     def do_HEAD(self) -> None:
-        self._answer(with_body=False)
+        self._respond(with_body=False)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing: tests look at `HttpMirror.requests`."""
+        """Log nothing: tests read `HttpMirror.requests`."""
 
-    def _answer(self, *, with_body: bool) -> None:
+    def _respond(self, *, with_body: bool) -> None:
         file = self.mirror.folder / unquote(urlsplit(self.path).path).lstrip("/")
         if not file.is_file() or not file.resolve().is_relative_to(self.mirror.folder.resolve()):
             self._head(HTTPStatus.NOT_FOUND, {"Content-Length": "0"})
             return
-        told = self._told_of(file)
-        if self._unchanged(told):
-            self._head(HTTPStatus.NOT_MODIFIED, told)
+        version = self._version_of(file)
+        if self._is_unchanged(version):
+            self._head(HTTPStatus.NOT_MODIFIED, version)
             return
         size = file.stat().st_size
-        start, end = self._range(size, told)
+        start, end = self._range(size, version)
         if start >= size > 0:
             self._head(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, {"Content-Range": f"bytes */{size}"})
             return
-        headers = {**told, "Content-Length": str(end - start), "Content-Type": "application/gzip"}
+        headers = {**version, "Content-Length": str(end - start), "Content-Type": "application/gzip"}
         if self.mirror.ranges:
             headers["Accept-Ranges"] = "bytes"
         if (start, end) == (0, size):
@@ -82,29 +79,29 @@ class _Handler(BaseHTTPRequestHandler):
                 content.seek(start)
                 self.wfile.write(content.read(end - start))
 
-    def _told_of(self, file: Path) -> dict[str, str]:
+    def _version_of(self, file: Path) -> dict[str, str]:
         status = file.stat()
-        told = {}
+        version = {}
         if self.mirror.etag:
-            told["ETag"] = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
+            version["ETag"] = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
         if self.mirror.last_modified:
-            told["Last-Modified"] = email.utils.formatdate(status.st_mtime, usegmt=True)
-        return told
+            version["Last-Modified"] = email.utils.formatdate(status.st_mtime, usegmt=True)
+        return version
 
-    def _unchanged(self, told: dict[str, str]) -> bool:
-        asked = self.headers.get("If-None-Match")
-        if asked is not None:
-            return asked == told.get("ETag")
-        asked = self.headers.get("If-Modified-Since")
-        return asked is not None and asked == told.get("Last-Modified")
+    def _is_unchanged(self, version: dict[str, str]) -> bool:
+        known = self.headers.get("If-None-Match")
+        if known is not None:
+            return known == version.get("ETag")
+        known = self.headers.get("If-Modified-Since")
+        return known is not None and known == version.get("Last-Modified")
 
-    def _range(self, size: int, told: dict[str, str]) -> tuple[int, int]:
-        """The first byte to send and the one after the last; all of them unless a range is asked for and allowed."""
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+    def _range(self, size: int, version: dict[str, str]) -> tuple[int, int]:
+        """Return the first byte to send and the one after the last: the whole file without a valid range."""
+        requested = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         unless_changed = self.headers.get("If-Range")
-        if not asked or not self.mirror.ranges or unless_changed not in {None, *told.values()}:
+        if not requested or not self.mirror.ranges or unless_changed not in {None, *version.values()}:
             return 0, size
-        return int(asked[1]), min(int(asked[2]) + 1, size) if asked[2] else size
+        return int(requested[1]), min(int(requested[2]) + 1, size) if requested[2] else size
 
     def _head(self, status: HTTPStatus, headers: dict[str, str]) -> None:
         received = {name.lower(): value for name, value in self.headers.items()}
@@ -118,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serve(folder: Path) -> Iterator[HttpMirror]:
-    """Serves the folder on a free port of this machine until the block ends."""
+    """Serve the folder on a free local port until the block ends."""
     mirror = HttpMirror(folder)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, mirror))
     mirror.url = f"http://127.0.0.1:{server.server_port}"

@@ -1,12 +1,8 @@
-"""Small published files made up from the registry, for tests; the same seed makes the same bytes."""
+"""Small files in the form of the published ones: rows generated from the registry, reproducible by seed."""
 
 import gzip
-import os
 import random
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from taxi_platform.trips.columns import Column, Kind
 from taxi_platform.trips.partitions import TripMonth
@@ -16,7 +12,7 @@ YELLOW = TripMonth.from_key("yellow|2020-03")
 
 
 def with_column(month: TripMonth, name: str, since: str) -> TripMonth:
-    """The month of a colour whose files have one more column from the month `since` on."""
+    """Return the month with a colour whose files have one more column from the month `since` on."""
     column = Column(name, Kind.NUMBER, "A column that only newer files have.", since)
     return TripMonth(replace(month.colour, columns=(*month.colour.columns, column)), month.month)
 
@@ -26,7 +22,7 @@ def header_of(month: TripMonth) -> list[str]:
 
 
 def rows_of(month: TripMonth, count: int, seed: int = 1) -> list[list[str]]:
-    """Rows like real ones: the last third has no meter record."""
+    """Return generated rows; the last third has no meter record."""
     chance = random.Random(seed)
     return [
         [_value(column, month, chance, index >= count * 2 // 3) for column in month.published_columns]
@@ -58,13 +54,5 @@ def sample_csv(month: TripMonth, count: int = 50, seed: int = 1) -> bytes:
 
 
 def sample_gz(month: TripMonth, count: int = 50, seed: int = 1) -> bytes:
-    """A good published file. Barely compressed, so that there is much to cut."""
+    """Return a valid file. It is barely compressed, so that it is large enough to be cut."""
     return gzip.compress(sample_csv(month, count, seed), compresslevel=1, mtime=0)
-
-
-def real_files() -> Path:
-    """The folder of real published files; skips the test where there is none."""
-    folder = Path(os.environ.get("TAXI_REAL_FILES") or Path(__file__).parents[2].parent / "shared" / "tlc")
-    if not folder.is_dir():
-        pytest.skip(f"no real files in {folder}; TAXI_REAL_FILES names another folder")
-    return folder

@@ -1,4 +1,4 @@
-"""Small published files for tests: rows with chosen fields, written as the mirror writes them."""
+"""Small files in the form of the published ones: rows with chosen fields."""
 
 import gzip
 import hashlib
@@ -31,7 +31,7 @@ _DEFAULTS = {
 
 
 def trip(month: TripMonth, pickup: str | None = None, /, **fields: str) -> dict[str, str]:
-    """A row of that month's file; `pickup` is `DD HH:MM:SS` within the month, or a whole time."""
+    """Return a row of the month's file. `pickup` is `DD HH:MM:SS` within the month, or a complete time."""
     at = pickup or "01 00:00:00"
     at = at if len(at) in (0, 19) else f"{month.month}-{at}"
     row = {column.name: _DEFAULTS.get(column.name, "") for column in month.published_columns}
@@ -43,14 +43,14 @@ def trip(month: TripMonth, pickup: str | None = None, /, **fields: str) -> dict[
 
 
 def csv_text(month: TripMonth, rows: Iterable[Row], header: Iterable[str] | None = None) -> bytes:
-    """The rows as the uncompressed file has them, with CRLF line ends."""
+    """Return the rows as the text of a published file, with CRLF line ends."""
     names = list(header or [column.name for column in month.published_columns])
     lines = [",".join(names), *[",".join(row.get(name, "") for name in names) for row in rows]]
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
 def publish(folder: Path, month: TripMonth, content: bytes) -> Path:
-    """Puts the content where the mirror would have it, compressed the same way each time."""
+    """Write the content, compressed reproducibly, where a mirror has the month's file; return the path."""
     path = folder / month.colour.name / month.gz_name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(content, mtime=0))
@@ -58,7 +58,7 @@ def publish(folder: Path, month: TripMonth, content: bytes) -> Path:
 
 
 def raw_file(folder: Path, month: TripMonth, content: bytes) -> RawFile:
-    """The file as `raw_csv` hands it on, without the check, so that the database meets what it holds."""
+    """Return the file as the value of `raw_csv`, without validation, so that invalid values reach the database."""
     path = publish(folder, month, content)
     packed = path.read_bytes()
     return RawFile(
