@@ -6,6 +6,8 @@ How this differs from BigQuery:
 - Of an external table's configuration only the CSV options that a load job has too are kept to.
 - BigQuery binds query parameters in scripts (several statements in one job) as in single statements; bqemulator does
   not, so that a script's parameters are written into its text here, as literals. It must use them only as values.
+- bqemulator responds to a failed `jobs.query` with status 200 and a list of errors; the status is 404 or 400 here,
+  as in BigQuery.
 
 All other requests are handed on as they are, and so are the answers.
 """
@@ -21,6 +23,7 @@ from typing import Any
 
 _TABLES = re.compile(r"(/bigquery/v2/projects/([^/]+)/datasets/[^/]+/tables)(?:/([^/?]+))?(?:\?.*)?$")
 _JOBS = re.compile(r"/bigquery/v2/projects/[^/]+/(?:jobs|queries)(?:\?.*)?$")
+_QUERIES = re.compile(r"/bigquery/v2/projects/[^/]+/queries(?:\?.*)?$")
 _HANDED_ON = ("content-type", "accept", "user-agent", "x-upload-content-type", "if-match")
 
 
@@ -110,8 +113,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self, body: bytes) -> None:
         with self.server.passing():
-            response = self._ask(self.command, self.path, body)
-        self._answer(*response)
+            status, kind, content = self._ask(self.command, self.path, body)
+        if status == 200 and _QUERIES.match(self.path) and (errors := json.loads(content).get("errors")):
+            status = 404 if errors[0]["reason"] == "notFound" else 400
+            failure = {"code": status, "message": errors[0]["message"], "errors": errors}
+            content = json.dumps({"error": failure}).encode()
+        self._answer(status, kind, content)
 
     do_PATCH = do_PUT = do_GET  # noqa: N815
 
@@ -171,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _with_parameters(job: dict[str, Any]) -> bytes:
     """The job, with its parameters as literals in its text if it is a script with a transaction."""
-    query = job.get("configuration", {}).get("query", {})
+    query = job["configuration"].get("query", {}) if "configuration" in job else job
     if "BEGIN TRANSACTION" in query.get("query", ""):
         values = {each["name"]: each for each in query.pop("queryParameters", [])}
         query["query"] = re.sub(r"(?<!@)@(\w+)", lambda found: _literal(**values[found[1]]), query["query"])

@@ -130,3 +130,16 @@ def test_parameters_reach_a_script_as_values(cloud: Cloud) -> None:
         bigquery.ScalarQueryParameter("yes", "BOOL", True),
     ]
     assert cloud.query(script, *parameters) == [(text, -2, True)]
+
+
+def test_failed_query_has_an_error_status(cloud: Cloud) -> None:
+    with pytest.raises(BadRequest, match="nonsense"):
+        cloud.bigquery.query_and_wait("SELECT nonsense", job_retry=None)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(NotFound, match="missing_table"):
+        cloud.bigquery.query_and_wait(f"SELECT 1 FROM {cloud.name}.missing_table", job_retry=None)  # pyright: ignore[reportArgumentType]
+
+
+def test_parameters_reach_a_script_without_a_job(cloud: Cloud) -> None:
+    config = bigquery.QueryJobConfig(query_parameters=[bigquery.ScalarQueryParameter("text", "STRING", "it's")])
+    script = "BEGIN TRANSACTION; COMMIT TRANSACTION; SELECT @text AS text;"
+    assert [tuple(row) for row in cloud.bigquery.query_and_wait(script, job_config=config)] == [("it's",)]
