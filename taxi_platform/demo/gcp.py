@@ -1,8 +1,6 @@
-"""The demo of the Google Cloud leg: sample files through bucket and BigQuery, on emulators on this machine.
+"""The demo of the BigQuery destination: sample data through the bucket into BigQuery, on emulators on this machine.
 
-Emulators keep tables in memory: what is in them is shown before they stop.
-
-Not here: the emulators (`emulators.servers`), and how a month is loaded.
+The emulators keep tables in memory, so the summary is printed before they stop.
 """
 
 import os
@@ -11,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from taxi_platform.destinations.bigquery.tables import Sql
-from taxi_platform.google_cloud.resources import GoogleBigQuery
+from taxi_platform.google_cloud.connection import GoogleCloud
+from taxi_platform.google_cloud.identifiers import Sql
 from taxi_platform.local.emulators.servers import running
 
 PROJECT = "demo-project"
@@ -32,10 +30,9 @@ class Table:
 
 @contextmanager
 def emulated_cloud(home: Path) -> Iterator[None]:
-    """The emulators, while the block runs, in the place of Google Cloud.
+    """Run the emulators during the block, with the environment of this process set to use them.
 
-    Changes this process's environment, which is where the resources find what they talk to; the given settings lead
-    nowhere else, whatever `.env` says.
+    It sets all settings that a `.env` file could contain, so that nothing else is contacted.
     """
     samples = home / "sample-data"
     with running(home / "emulators") as emulators:
@@ -51,12 +48,12 @@ def emulated_cloud(home: Path) -> Iterator[None]:
 
 
 def tables() -> list[Table]:
-    """Every table of the dataset with its rows, counted."""
-    with GoogleBigQuery().warehouse("listed the tables") as warehouse:
-        names = sorted(each.table_id for each in warehouse.client.list_tables(DATASET, timeout=60))
-        found = []
-        for name in map(warehouse.name, names):
-            table = warehouse.table(name)
-            (row,) = warehouse.run(Sql(f"SELECT COUNT(*) AS n FROM {name.sql}"), {})
+    """Return every table of the dataset with its number of rows."""
+    found = []
+    with GoogleCloud().open_dataset("listing the tables") as dataset:
+        for item in dataset.client.list_tables(DATASET, timeout=60):
+            name = dataset.table_name(item.table_id)
+            table = dataset.get_table(name)
+            (row,) = dataset.run(Sql(f"SELECT COUNT(*) AS n FROM {name.sql}"), {})
             found.append(Table(name.table, str(table and table.table_type), row["n"]))
-        return found
+    return sorted(found, key=lambda table: table.name)

@@ -1,1 +1,1 @@
-"""Google Cloud clients, credentials and errors."""
+"""Google Cloud: credentials, clients, bucket and dataset, shared by the destinations bigquery and lake."""

@@ -1,88 +1,94 @@
-"""One BigQuery dataset: runs statements, looks at tables, makes and drops them.
-
-Not here: what the statements say, and how the client gets its credentials (`resources.gcp`).
-"""
+"""A BigQuery dataset: runs statements, and reads, creates, changes and drops tables."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from taxi_platform.destinations.bigquery.tables import Sql, TableName
-from taxi_platform.google_cloud.errors import ANSWER_SECONDS, LOOK_SECONDS, is_transient, patience
+from taxi_platform.errors import BadSetting
+from taxi_platform.google_cloud.errors import READ_TIMEOUT, WRITE_TIMEOUT, is_transient, retry_for
+from taxi_platform.google_cloud.identifiers import Sql, TableName
 from taxi_platform.google_cloud.libraries import bigquery, exceptions
 from taxi_platform.trips.partitions import TripMonth
+
+if TYPE_CHECKING:
+    from taxi_platform.google_cloud.connection import GoogleCloud
 
 JOB_SECONDS = 1800
 """BigQuery itself ends a job that takes longer."""
 
-Value = str | int | bool | Sequence[date]
+
+class Dates(tuple[date, ...]):
+    """Dates as a query parameter, whose type must be known even if there are none."""
+
+
+Value = str | int | bool | Dates | Sequence[str]
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Work:
-    """What jobs cost and changed, as BigQuery counted it."""
+    """Jobs and their cost, as BigQuery counted it."""
 
     jobs: tuple[str, ...] = ()
     bytes_processed: int = 0
     slot_milliseconds: int = 0
-    rows_affected: int = 0
 
     def __add__(self, other: Work) -> Work:
         return Work(
             self.jobs + other.jobs,
             self.bytes_processed + other.bytes_processed,
             self.slot_milliseconds + other.slot_milliseconds,
-            self.rows_affected + other.rows_affected,
         )
 
     @property
     def metadata(self) -> dict[str, dg.MetadataValue]:
+        """The same as metadata of a materialization."""
         return {
             "job_ids": dg.MetadataValue.json(list(self.jobs)),
             "bytes_processed": dg.MetadataValue.int(self.bytes_processed),
             "slot_milliseconds": dg.MetadataValue.int(self.slot_milliseconds),
-            "rows_affected": dg.MetadataValue.int(self.rows_affected),
         }
 
 
 @dataclass
-class Warehouse:
-    """The dataset, with the client to reach it. `patience_seconds`: how long transient answers are waited out."""
+class Dataset:
+    """A dataset and the client to use it."""
 
     client: bigquery.Client
     project: str
-    dataset: str
+    name: str
     location: str
-    patience_seconds: float
+    retry_seconds: float
+    """Seconds for which transient errors are retried."""
     work: Work = field(default_factory=Work)
-    """Of the jobs that were run so far."""
+    """Cost of the jobs so far."""
 
-    def name(self, table: str) -> TableName:
-        return TableName(self.project, self.dataset, table)
+    def table_name(self, table: str) -> TableName:
+        """Return the full name of a table of the dataset."""
+        return TableName(self.project, self.name, table)
 
-    def run(self, statement: Sql, labels: Mapping[str, str], **values: Value) -> list[dict[str, Any]]:
-        """Runs a statement to its end, with its values as query parameters; its rows.
+    def run(self, statement: Sql, labels: Mapping[str, str], **values: Value) -> list[Row]:
+        """Run a statement with its values as query parameters and return its rows.
 
-        A job that fails for a reason that passes is run again: every statement here may be repeated.
+        A job that fails with a transient error is run again, so every statement must be idempotent.
         """
         attempts = Retrying(
             retry=retry_if_exception(
                 lambda error: isinstance(error, exceptions.GoogleAPICallError) and is_transient(error)
             ),
             wait=wait_random_exponential(multiplier=0.5, max=20),
-            stop=stop_after_delay(self.patience_seconds),
+            stop=stop_after_delay(self.retry_seconds),
             reraise=True,
         )
         return attempts(self._run_once, statement, labels, values)
 
-    def _run_once(self, statement: Sql, labels: Mapping[str, str], values: Mapping[str, Value]) -> list[dict[str, Any]]:
+    def _run_once(self, statement: Sql, labels: Mapping[str, str], values: Mapping[str, Value]) -> list[Row]:
         config = bigquery.QueryJobConfig(
             query_parameters=[_parameter(name, value) for name, value in values.items()],
             labels=dict(labels),
@@ -90,66 +96,92 @@ class Warehouse:
             use_query_cache=False,
             job_timeout_ms=JOB_SECONDS * 1000,
         )
-        job = self.client.query(
-            statement, job_config=config, retry=patience(self.patience_seconds), job_retry=None, timeout=ANSWER_SECONDS
+        # One request for statements of up to ten seconds; starting a job and waiting for it would be three.
+        rows = self.client.query_and_wait(
+            statement,
+            job_config=config,
+            api_timeout=WRITE_TIMEOUT,
+            wait_timeout=JOB_SECONDS,
+            retry=retry_for(self.retry_seconds),
+            job_retry=None,  # pyright: ignore[reportArgumentType]
         )
-        found = [dict(row) for row in self._wait(job)]
-        self.work += Work(
-            (job.job_id or "",),
-            job.total_bytes_processed or 0,
-            job.slot_millis or 0,
-            (job.num_dml_affected_rows or 0) + self._affected_by_children(job),
-        )
+        found = [dict(row) for row in rows]
+        self.work += Work((rows.job_id or "",), rows.total_bytes_processed or 0, rows.slot_millis or 0)
         return found
 
-    def _wait(self, job: bigquery.QueryJob) -> Iterable[Mapping[str, Any]]:
-        """The job's rows, when it has ended."""
-        end = time.monotonic() + JOB_SECONDS
-        while True:
-            try:
-                return job.result(retry=patience(self.patience_seconds), job_retry=None, timeout=ANSWER_SECONDS)
-            except TimeoutError as error:
-                # Also raised while a job goes on; with a cause where BigQuery itself is silent.
-                if error.__cause__ is not None or time.monotonic() > end:
-                    raise
-
-    def _affected_by_children(self, job: bigquery.QueryJob) -> int:
-        """A script's own statistics do not count rows; those of its statements do."""
-        if not job.num_child_jobs:
-            return 0
-        children = self.client.list_jobs(parent_job=job, retry=patience(self.patience_seconds), timeout=LOOK_SECONDS)
-        return sum(getattr(child, "num_dml_affected_rows", None) or 0 for child in children)
-
-    def table(self, name: TableName) -> bigquery.Table | None:
-        """The table as it stands now, or None."""
+    def get_table(self, name: TableName) -> bigquery.Table | None:
+        """Return the table as it is now, None if it does not exist."""
         try:
-            return self.client.get_table(str(name), retry=patience(self.patience_seconds), timeout=LOOK_SECONDS)
+            return self.client.get_table(str(name), retry=retry_for(self.retry_seconds), timeout=READ_TIMEOUT)
         except exceptions.NotFound:
             return None
 
-    def create(self, table: bigquery.Table) -> None:
-        """Makes a table; leaves one of that name alone."""
-        self.client.create_table(table, exists_ok=True, retry=patience(self.patience_seconds), timeout=ANSWER_SECONDS)
+    def create_table(self, table: bigquery.Table) -> None:
+        """Create a table, unless one of that name exists."""
+        self.client.create_table(table, exists_ok=True, retry=retry_for(self.retry_seconds), timeout=WRITE_TIMEOUT)
 
-    def describe(self, table: bigquery.Table, fields: Sequence[str]) -> bigquery.Table:
-        """Writes these properties of a table, unless somebody changed it since it was looked at."""
-        return self.client.update_table(table, fields, retry=patience(self.patience_seconds), timeout=ANSWER_SECONDS)
+    def update_table(self, table: bigquery.Table, fields: Sequence[str]) -> bigquery.Table:
+        """Write these properties of a table. Raise PreconditionFailed if it was changed since it was read."""
+        return self.client.update_table(table, fields, retry=retry_for(self.retry_seconds), timeout=WRITE_TIMEOUT)
 
-    def drop(self, name: TableName) -> None:
-        """Drops a table, if it is there."""
+    def drop_table(self, name: TableName) -> None:
+        """Drop a table, if it exists."""
         self.client.delete_table(
-            str(name), not_found_ok=True, retry=patience(self.patience_seconds), timeout=ANSWER_SECONDS
+            str(name), not_found_ok=True, retry=retry_for(self.retry_seconds), timeout=WRITE_TIMEOUT
         )
 
-    def console_url(self, name: TableName) -> str:
-        return (
-            f"https://console.cloud.google.com/bigquery?project={name.project}&ws=!1m5!1m4!4m3"
-            f"!1s{name.project}!2s{name.dataset}!3s{name.table}"
+    def first_rows(self, name: TableName, columns: Sequence[bigquery.SchemaField], n: int) -> list[Row]:
+        """Return the first rows of a table, none if it does not exist. It is read without a query, at no cost."""
+        try:
+            found = self.client.list_rows(
+                str(name),
+                selected_fields=columns,
+                max_results=n,
+                retry=retry_for(self.retry_seconds),
+                timeout=READ_TIMEOUT,
+            )
+            return [dict(row) for row in found]
+        except exceptions.NotFound:
+            return []
+
+
+def ensure_dataset(cloud: GoogleCloud) -> tuple[bigquery.Dataset, bool]:
+    """Return the dataset and whether it was created just now, in the location of the settings.
+
+    Raise MissingRight if the account may not run jobs, BadSetting if the dataset has another location.
+    """
+    with cloud.open_dataset("preparing the dataset") as dataset:
+        client, seconds = dataset.client, dataset.retry_seconds
+        reference = bigquery.DatasetReference(dataset.project, dataset.name)
+        created = False
+        try:
+            found = client.get_dataset(reference, retry=retry_for(seconds), timeout=READ_TIMEOUT)
+        except exceptions.NotFound:
+            created = True
+            new = bigquery.Dataset(reference)
+            new.location = dataset.location
+            new.description = "New York's taxi trips."
+            client.create_dataset(new, exists_ok=True, retry=retry_for(seconds), timeout=READ_TIMEOUT)
+            found = client.get_dataset(reference, retry=retry_for(seconds), timeout=READ_TIMEOUT)
+        if (found.location or dataset.location).lower() != dataset.location.lower():
+            raise BadSetting(
+                f"The location of the dataset {found.dataset_id} is {found.location}, and GCP_LOCATION is "
+                f"{dataset.location}.",
+                f"Set GCP_LOCATION to {found.location}, or GCP_DATASET to another name.",
+            )
+        # A dry run is free, and fails before an upload if the account may not run jobs.
+        client.query(
+            "SELECT 1",
+            job_config=bigquery.QueryJobConfig(dry_run=True, use_query_cache=False),
+            retry=retry_for(seconds),
+            job_retry=None,
+            timeout=READ_TIMEOUT,
         )
+    return found, created
 
 
 def job_labels(month: TripMonth, asset: str) -> dict[str, str]:
-    """What the job is for, as the console's list of jobs and the billing export show it."""
+    """Return the labels of a job, shown in the console's list of jobs and in the billing export."""
     return {"colour": month.colour.name, "month": month.month, "asset": asset}
 
 
@@ -160,4 +192,4 @@ def _parameter(name: str, value: Value) -> bigquery.ScalarQueryParameter | bigqu
         return bigquery.ScalarQueryParameter(name, "BOOL", value)
     if isinstance(value, int):
         return bigquery.ScalarQueryParameter(name, "INT64", value)
-    return bigquery.ArrayQueryParameter(name, "DATE", list(value))
+    return bigquery.ArrayQueryParameter(name, "DATE" if isinstance(value, Dates) else "STRING", list(value))

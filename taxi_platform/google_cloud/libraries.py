@@ -1,7 +1,6 @@
-"""Google's client libraries, each loaded when something of it is asked for first.
+"""Google's client libraries, each imported when an attribute of it is first used.
 
-Together they take more time and memory to load than Dagster does, and a run that loads Postgres never asks for them.
-So the modules of the Google leg import them from here.
+Importing them takes about as long as importing Dagster, and a run that loads into Postgres needs none of them.
 """
 
 from typing import TYPE_CHECKING

@@ -24,6 +24,7 @@ def trip_asset(
     retry_policy: dg.RetryPolicy,
     deps: Sequence[dg.AssetsDefinition] = (),
     code_version: str = "1",
+    required_resource_keys: set[str] | None = None,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Return `dg.asset` for an asset that is partitioned by colour and month."""
     return dg.asset(
@@ -36,4 +37,5 @@ def trip_asset(
         io_manager_key=io_manager_key,
         deps=deps,
         metadata=metadata,
+        required_resource_keys=required_resource_keys,
     )

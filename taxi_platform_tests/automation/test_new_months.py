@@ -15,7 +15,7 @@ from taxi_platform.automation.new_months import RESOURCE_KEYS
 from taxi_platform.destinations.postgres.merge import merge
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.destinations.postgres.staging import stage
-from taxi_platform.google_cloud.resources import GoogleBigQuery, GoogleStorage
+from taxi_platform.google_cloud.connection import GoogleCloud
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.faulty_server import Fault, FaultyServer
 from taxi_platform_tests.support.http_mirror import HttpMirror
@@ -132,11 +132,14 @@ def test_only_newest_month_is_requested_if_nothing_is_loaded(schedules):
 
 
 def test_month_is_requested_for_destinations_that_lack_it(mirror, tlc, postgres_url, instance, tmp_path, emulators):
-    google = {
-        "gcs": GoogleStorage(project="taxi", bucket="taxi-lake", endpoint=emulators.storage_url),
-        "bigquery": GoogleBigQuery(project="taxi", dataset="arrivals", endpoint=emulators.bigquery_url),
-    }
-    schedules = Schedules(mirror, tlc, postgres_url, instance, tmp_path, **google)
+    cloud = GoogleCloud(
+        project="taxi",
+        bucket="taxi-lake",
+        dataset="arrivals",
+        storage_endpoint=emulators.storage_url,
+        bigquery_endpoint=emulators.bigquery_url,
+    )
+    schedules = Schedules(mirror, tlc, postgres_url, instance, tmp_path, google_cloud=cloud)
     schedules.publish("green|2020-04", "green|2020-05")
     schedules.load("green|2020-04")
     [request] = schedules.tick("green", "2021-07-01").run_requests

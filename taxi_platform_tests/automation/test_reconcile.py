@@ -17,7 +17,7 @@ from taxi_platform.cli import main
 from taxi_platform.destinations.lake.lake_files import file_path
 from taxi_platform.destinations.lake.resource import Lake
 from taxi_platform.destinations.postgres.resource import Postgres
-from taxi_platform.google_cloud.resources import GoogleBigQuery, GoogleStorage
+from taxi_platform.google_cloud.connection import GoogleCloud
 from taxi_platform.local.emulators.servers import Emulators
 from taxi_platform.trips.columns import COLOURS
 from taxi_platform.trips.partitions import TripMonth
@@ -82,8 +82,13 @@ def test_sample_rows_are_equal_in_all_destinations(
         instance,
         postgres=Postgres(url=postgres_url),
         lake=lake,
-        gcs=GoogleStorage(project="test-project", bucket=own, endpoint=emulators.storage_url),
-        bigquery=GoogleBigQuery(project="test-project", dataset=own, endpoint=emulators.bigquery_url),
+        google_cloud=GoogleCloud(
+            project="test-project",
+            bucket=own,
+            dataset=own,
+            storage_endpoint=emulators.storage_url,
+            bigquery_endpoint=emulators.bigquery_url,
+        ),
     )
     shared = trip(MARCH, "2020-04-05 12:00:00", fare_amount="-3.5", trip_distance="")
     publish(mirror.folder, MARCH, csv_text(MARCH, [shared, trip(MARCH), trip(MARCH, VendorID="")]))

@@ -1,3 +1,3 @@
-"""Each test has a bucket and a dataset of its own in the emulators."""
+"""The tests of Google Cloud's clients use the fixtures for Google Cloud."""
 
-from taxi_platform_tests.destinations.bigquery.conftest import *  # noqa: F403
+from taxi_platform_tests.support.google_fixtures import *  # noqa: F403

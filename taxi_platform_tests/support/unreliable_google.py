@@ -1,7 +1,4 @@
-"""Google with faults: a server that passes requests on to an emulator, and answers some of them itself.
-
-It answers in Google's error format, so that the clients meet what they would meet from Google.
-"""
+"""A proxy of an emulator that responds to some requests itself, with errors in Google's format."""
 
 import http.client
 import json
@@ -16,8 +13,8 @@ from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request."""
+class Request:
+    """A request that the proxy received."""
 
     method: str
     path: str
@@ -27,55 +24,48 @@ class Asked:
 
     @property
     def statement(self) -> str:
-        """The SQL text of a query job, else an empty text."""
+        """SQL text of a query, else an empty text."""
         if not self.path.partition("?")[0].endswith(("/jobs", "/queries")) or not self.body:
             return ""
-        return self.job.get("query", {}).get("query", "")
+        return self.query.get("query", "")
 
     @property
-    def job(self) -> dict[str, Any]:
-        """The configuration of a job."""
-        return json.loads(self.body).get("configuration", {})
+    def query(self) -> dict[str, Any]:
+        """The query of a job, or the request itself that runs a query without asking for a job."""
+        body = json.loads(self.body)
+        return body["configuration"].get("query", {}) if "configuration" in body else body
 
 
-Answer = tuple[int, dict[str, Any]]
-Rule = Callable[[Asked], Answer | None]
+Response = tuple[int, dict[str, Any]]
+Rule = Callable[[Request], Response | None]
 
 
 @dataclass
 class UnreliableGoogle:
-    """What was asked, and the rules that say which requests are not passed on."""
+    """The requests so far, and the rules that decide which are not passed on."""
 
-    requests: list[Asked] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     rules: list[Rule] = field(default_factory=list)
     url: str = ""
 
     @property
     def statements(self) -> list[str]:
-        return [asked.statement for asked in self.requests if asked.statement]
+        return [request.statement for request in self.requests if request.statement]
 
-    def fail(self, times: int, answer: Answer, when: Callable[[Asked], bool] = lambda asked: True) -> None:
-        """Answers so many of the matching requests with this, and then no more."""
-        left = [answer] * times
-        self.rules.append(lambda asked: left.pop() if left and when(asked) else None)
-
-
-def error(status: int, reason: str, message: str = "said by the test") -> Answer:
-    """An answer in Google's error format."""
-    told = {"code": status, "message": message, "errors": [{"reason": reason, "message": message, "domain": "global"}]}
-    return status, {"error": told}
+    def fail(self, times: int, response: Response, when: Callable[[Request], bool] = lambda request: True) -> None:
+        """Respond to the next `times` matching requests with this."""
+        left = [response] * times
+        self.rules.append(lambda request: left.pop() if left and when(request) else None)
 
 
-def failed_job(reason: str, message: str) -> Answer:
-    """A job that was accepted and failed, as BigQuery tells it."""
-    fault = {"reason": reason, "message": message}
-    return 200, {
-        "kind": "bigquery#job",
-        "jobReference": {"projectId": "test-project", "jobId": "failed", "location": "us-central1"},
-        "configuration": {"jobType": "QUERY", "query": {"query": "?"}},
-        "status": {"state": "DONE", "errorResult": fault, "errors": [fault]},
-        "statistics": {},
+def error(status: int, reason: str, message: str = "made up by the test") -> Response:
+    """Return a response in Google's error format."""
+    failure = {
+        "code": status,
+        "message": message,
+        "errors": [{"reason": reason, "message": message, "domain": "global"}],
     }
+    return status, {"error": failure}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -89,14 +79,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        asked = Asked(self.command, self.path, body, {name.lower(): value for name, value in self.headers.items()})
-        self.google.requests.append(asked)
+        request = Request(self.command, self.path, body, {name.lower(): value for name, value in self.headers.items()})
+        self.google.requests.append(request)
         for rule in self.google.rules:
-            answer = rule(asked)
-            if answer is not None:
-                self._send(answer[0], {"content-type": "application/json"}, json.dumps(answer[1]).encode())
+            response = rule(request)
+            if response is not None:
+                self._send(response[0], {"content-type": "application/json"}, json.dumps(response[1]).encode())
                 return
-        self._pass_on(asked)
+        self._pass_on(request)
 
     def do_POST(self) -> None:
         self.do_GET()
@@ -111,24 +101,24 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing: tests look at `requests`."""
+        """Log nothing: tests read `requests`."""
 
-    def _pass_on(self, asked: Asked) -> None:
+    def _pass_on(self, request: Request) -> None:
         connection = http.client.HTTPConnection(urlsplit(self.behind).netloc, timeout=60)
         headers = {
             name: value
-            for name, value in asked.headers.items()
+            for name, value in request.headers.items()
             if name not in ("host", "connection", "accept-encoding")
         }
-        connection.request(asked.method, asked.path, asked.body, headers)
+        connection.request(request.method, request.path, request.body, headers)
         response = connection.getresponse()
         content = response.read()
-        told = {name.lower(): value for name, value in response.getheaders()}
-        if "location" in told:
-            # A resumable upload goes on at this address.
-            told["location"] = told["location"].replace(self.behind, self.google.url)
+        received = {name.lower(): value for name, value in response.getheaders()}
+        if "location" in received:
+            # A resumable upload continues at this address.
+            received["location"] = received["location"].replace(self.behind, self.google.url)
         connection.close()
-        self._send(response.status, told, content)
+        self._send(response.status, received, content)
 
     def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
         self.send_response(status)
@@ -142,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def in_front_of(behind: str) -> Iterator[UnreliableGoogle]:
-    """Listens on a port of its own and passes requests on to the emulator at that address."""
+    """Listen on a port and pass requests on to the emulator at the address `behind`."""
     google = UnreliableGoogle()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, google, behind))
     server.daemon_threads = True

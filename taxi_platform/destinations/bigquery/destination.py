@@ -1,7 +1,9 @@
 """The BigQuery destination: what it offers to the rest of the platform."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from taxi_platform.destinations.base import Destination, Resources
 from taxi_platform.destinations.bigquery.assets import (
@@ -14,27 +16,26 @@ from taxi_platform.destinations.bigquery.assets import (
 )
 from taxi_platform.destinations.bigquery.checks import bigquery_checks
 from taxi_platform.destinations.bigquery.figures import month_figures
-from taxi_platform.destinations.bigquery.io_managers import ExternalTables, MergedTables, MonthlyTables
+from taxi_platform.destinations.bigquery.io_managers import bigquery_references
 from taxi_platform.destinations.bigquery.load_log import Load
-from taxi_platform.destinations.bigquery.loaded import loaded_months
-from taxi_platform.destinations.bigquery.object_io_manager import LakeObjects
+from taxi_platform.destinations.bigquery.merged_table import loaded_months
 from taxi_platform.destinations.figures import Figures
-from taxi_platform.google_cloud.resources import GoogleBigQuery, GoogleStorage
-from taxi_platform.settings import Settings
+from taxi_platform.google_cloud.connection import GoogleCloud
+from taxi_platform.google_cloud.lazy_resources import lazy_storage, lazy_warehouse
 from taxi_platform.trips.columns import Colour, Column
 from taxi_platform.trips.load_record import LoadedMonth, LoadRecord
 from taxi_platform.trips.partitions import TripMonth
 
+if TYPE_CHECKING:
+    from taxi_platform.google_cloud.resources import StorageResource, WarehouseResource
+
 
 class BigQueryResources(TypedDict, total=False):
-    """The destination's resources and IO managers, by key."""
+    """The destination's resources, by key."""
 
-    gcs: GoogleStorage
-    bigquery: GoogleBigQuery
-    lake_objects: LakeObjects
-    bigquery_external_tables: ExternalTables
-    bigquery_monthly_tables: MonthlyTables
-    bigquery_merged_tables: MergedTables
+    google_cloud: GoogleCloud
+    gcs: StorageResource
+    bigquery: WarehouseResource
 
 
 class BigQueryDestination(Destination):
@@ -44,38 +45,33 @@ class BigQueryDestination(Destination):
     aliases = ("gcp",)
     assets = (gcs_bucket, bigquery_dataset, gcs_csv, bigquery_external, bigquery_monthly, bigquery_tripdata)
     checks = (bigquery_checks,)
-    resource_keys = frozenset({"gcs", "bigquery"})
+    resource_keys = frozenset({"google_cloud"})
 
     def resources(self, given: Resources) -> dict[str, Any]:
-        """Return bucket and dataset and the IO managers on them."""
-        gcs = given.get("gcs") or GoogleStorage()
-        bigquery = given.get("bigquery") or GoogleBigQuery()
+        """Return the connection to Google Cloud and dagster-gcp's resources on it."""
+        cloud = given.get("google_cloud") or next(
+            (given[key].cloud for key in ("bigquery", "gcs") if key in given), GoogleCloud()
+        )
         return {
-            "gcs": gcs,
-            "bigquery": bigquery,
-            "lake_objects": LakeObjects(gcs=gcs),
-            "bigquery_external_tables": ExternalTables(gcs=gcs, bigquery=bigquery),
-            "bigquery_monthly_tables": MonthlyTables(gcs=gcs, bigquery=bigquery),
-            "bigquery_merged_tables": MergedTables(bigquery=bigquery),
+            "google_cloud": cloud,
+            "gcs": lazy_storage(cloud),
+            "bigquery": lazy_warehouse(cloud),
+            "bigquery_references": bigquery_references,
         }
 
     def missing_settings(self, resources: Resources) -> Sequence[str]:
-        """Return the settings of project and bucket that are neither set nor given to the resources."""
-        settings = Settings()
-        found = {
-            "GCP_PROJECT_ID": resources["bigquery"].project or settings.gcp_project,
-            "GCP_BUCKET_NAME": resources["gcs"].bucket or settings.gcp_bucket,
-        }
-        return [name for name, value in found.items() if not value]
+        """Return the settings of project and bucket that are neither set nor given to the resource."""
+        cloud: GoogleCloud = resources["google_cloud"]
+        return cloud.missing_settings
 
     def loaded_months(self, resources: Resources, colour: Colour) -> Mapping[TripMonth, LoadRecord]:
         """Return the load records in the table `taxi_loads`."""
-        return loaded_months(resources["bigquery"], colour)
+        return loaded_months(resources["google_cloud"], colour)
 
     def figures(self, resources: Resources, loaded: LoadedMonth, columns: Sequence[Column]) -> Figures:
         """Return the figures of the month's rows in the merged table."""
         assert isinstance(loaded.record, Load)
-        return month_figures(resources["bigquery"], loaded.month, loaded.record, columns)
+        return month_figures(resources["google_cloud"], loaded.month, loaded.record, columns)
 
 
 BIGQUERY = BigQueryDestination()

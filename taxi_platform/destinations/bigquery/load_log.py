@@ -1,119 +1,160 @@
-"""`taxi_loads`: what is in the merged tables, a row for each file, and one for each colour that merges take turns by.
+"""The load log, the table `taxi_loads`: a load record per file, and one row per colour that serializes its merges.
 
-The rows of a file and its row here change in one transaction. A month is loaded when this table says so, whatever
-Dagster's history holds. `table_mark` ties a row to the merged table that it speaks of: that table carries the same
-mark as a label, so that rows about a table that was dropped and made anew count for nothing.
+A file's rows and its record change in one transaction. A month is loaded if its record is here, whatever Dagster's
+history contains. `table_mark` ties a record to the merged table that it describes, which has the same mark as a label,
+so that records of a table that was dropped and created again do not count.
+
+Columns of release 0.1 keep their names and are still filled, so that release 0.1 can read the records.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from taxi_platform.destinations.bigquery.tables import Sql
-from taxi_platform.google_cloud.dataset import Warehouse
-from taxi_platform.google_cloud.libraries import bigquery
+from taxi_platform.google_cloud.dataset import Dataset
+from taxi_platform.google_cloud.identifiers import Sql, identifier
+from taxi_platform.google_cloud.libraries import bigquery, exceptions
 from taxi_platform.trips.columns import Colour
 from taxi_platform.trips.load_record import LoadRecord, Skipped
 
 TABLE = "taxi_loads"
+_LABELS = {"asset": TABLE}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Load(LoadRecord):
-    """The record of one file in a merged table."""
+    """The load record of a file in a merged table."""
 
     filename: str
+    table_mark: str
     days: tuple[date, ...]
+    """Days of the file's pickups."""
     undated: bool
+    """Whether the file has rows without a pickup."""
 
 
 @dataclass(frozen=True)
-class Loads:
-    """All records of a colour, as they were at one turn; `turn` is None before the first."""
+class LoadLog:
+    """All load records of a colour at one time."""
 
     turn: int | None
-    files: dict[str, Load]
+    """Number of merges so far, None before the first."""
+    files: Mapping[str, Load]
+    """Records by file name."""
 
 
-def ensure(warehouse: Warehouse) -> None:
-    """Makes the table where it is missing."""
-    if warehouse.table(warehouse.name(TABLE)) is None:
-        table = bigquery.Table(str(warehouse.name(TABLE)), schema=_schema())
-        table.description = "What is loaded in the trip tables: a row for each file, and one for each colour."
-        warehouse.create(table)
-
-
-def read(warehouse: Warehouse, colour: Colour, mark: str) -> Loads:
-    """The records that speak of the colour's merged table with that mark."""
-    rows = warehouse.run(
-        Sql(f"SELECT * FROM {warehouse.name(TABLE).sql} WHERE colour = @colour AND table_mark = @table_mark"),
-        {"colour": colour.name, "asset": TABLE},
-        colour=colour.name,
-        table_mark=mark,
+def parse(rows: Sequence[Mapping[str, Any]]) -> LoadLog:
+    """Return the records in rows of the table, which may have been created by an older release."""
+    turns = [row["turn"] for row in rows if row["filename"] is None]
+    return LoadLog(
+        max(turns, default=None), {row["filename"]: _load(row) for row in rows if row["filename"] is not None}
     )
-    return Loads(_turn(rows), {row["filename"]: _load(row) for row in rows if row["filename"] is not None})
 
 
-def begin(warehouse: Warehouse, colour: Colour, mark: str) -> None:
-    """Adds the colour's own row. Two runs may both add it; the rows then count their turns together."""
-    warehouse.run(
-        Sql(f"INSERT INTO {warehouse.name(TABLE).sql} (colour, table_mark, turn) VALUES (@colour, @table_mark, 0)"),
-        {"colour": colour.name, "asset": TABLE},
+def read(dataset: Dataset, colour: Colour, mark: str) -> LoadLog:
+    """Return the records of the merged table with that mark; none if the load log does not exist."""
+    table = dataset.table_name(TABLE).sql
+    try:
+        rows = dataset.run(
+            Sql(f"SELECT * FROM {table} WHERE colour = @colour AND table_mark = @table_mark"),
+            {"colour": colour.name, **_LABELS},
+            colour=colour.name,
+            table_mark=mark,
+        )
+    except exceptions.NotFound:
+        rows = []
+    return parse(rows)
+
+
+def ensure(dataset: Dataset) -> None:
+    """Create the table, or add the columns that a table of an older release lacks."""
+    name = dataset.table_name(TABLE)
+    found = dataset.get_table(name)
+    if found is None:
+        table = bigquery.Table(str(name), schema=_schema())
+        table.description = "Load records of the trip tables: a row per file, and one per colour."
+        dataset.create_table(table)
+    else:
+        add_columns(dataset, found, _schema(), _LABELS)
+
+
+def add_columns(
+    dataset: Dataset, table: bigquery.Table, wanted: list[bigquery.SchemaField], labels: Mapping[str, str]
+) -> None:
+    """Add the columns that a table lacks, at its end. It is a metadata change, and safe to do twice or by two runs."""
+    there = {field.name.lower() for field in table.schema}
+    missing = [field for field in wanted if field.name.lower() not in there]
+    if not missing:
+        return
+    name = dataset.table_name(table.table_id).sql
+    for field in missing:
+        kind = f"ARRAY<{field.field_type}>" if field.mode == "REPEATED" else field.field_type
+        dataset.run(Sql(f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {identifier(field.name)} {kind}"), labels)
+    # Descriptions are values, so they are written through the API.
+    table.schema = [*table.schema, *missing]
+    with suppress(exceptions.PreconditionFailed):
+        # Another run has just added and described the same columns.
+        dataset.update_table(table, ["schema"])
+
+
+def begin(dataset: Dataset, colour: Colour, mark: str) -> None:
+    """Add the colour's own row. If two runs both add it, the two rows count their turns together."""
+    dataset.run(
+        Sql(f"INSERT INTO {dataset.table_name(TABLE).sql} (colour, table_mark, turn) VALUES (@colour, @table_mark, 0)"),
+        {"colour": colour.name, **_LABELS},
         colour=colour.name,
         table_mark=mark,
     )
 
 
 def _schema() -> list[bigquery.SchemaField]:
+    field = bigquery.SchemaField
+    skipped = [
+        field("filename", "STRING", description="The file that has the rows."),
+        field("sha256", "STRING", description="Version of that file at the time."),
+        field("trips", "INTEGER", description="Number of rows."),
+    ]
     return [
-        bigquery.SchemaField("colour", "STRING", description="Taxi colour."),
-        bigquery.SchemaField(
-            "filename", "STRING", description="The file's uncompressed name; null in the colour's own row."
-        ),
-        bigquery.SchemaField(
-            "turn", "INTEGER", description="In the colour's own row: how many merges there have been."
-        ),
-        bigquery.SchemaField("table_mark", "STRING", description="Label of the merged table that the row speaks of."),
-        bigquery.SchemaField(
-            "sha256", "STRING", description="Of the gzip file that the rows come from, in hexadecimal."
-        ),
-        bigquery.SchemaField("rows_in_file", "INTEGER", description="Rows in the file."),
-        bigquery.SchemaField(
-            "strays", "INTEGER", description="Rows whose pickup lies outside the file's month, or is empty."
-        ),
-        bigquery.SchemaField("days", "DATE", mode="REPEATED", description="The days on which the file's trips begin."),
-        bigquery.SchemaField("undated", "BOOLEAN", description="Whether the file has trips without a pickup time."),
-        bigquery.SchemaField(
+        field("colour", "STRING", description="Taxi colour."),
+        field("filename", "STRING", description="Uncompressed name of the file; null in the colour's own row."),
+        field("turn", "INTEGER", description="In the colour's own row: number of merges so far."),
+        field("table_mark", "STRING", description="Label of the merged table that the row describes."),
+        field("sha256", "STRING", description="SHA-256 of the gzip file that the rows come from, in hexadecimal."),
+        field("rows_in_file", "INTEGER", description="Rows in the file."),
+        field("strays", "INTEGER", description="Rows whose pickup lies outside the file's month or is null."),
+        field("days", "DATE", mode="REPEATED", description="Days of the file's pickups."),
+        field("undated", "BOOLEAN", description="Whether the file has rows without a pickup."),
+        field(
             "kept_by",
             "RECORD",
             mode="REPEATED",
-            description="Rows that were not added because another file has them, by that file.",
-            fields=[
-                bigquery.SchemaField("filename", "STRING", description="The file that was loaded first."),
-                bigquery.SchemaField("sha256", "STRING", description="Its version then."),
-                bigquery.SchemaField("trips", "INTEGER", description="Rows that it keeps."),
-            ],
+            description="Rows that were skipped as duplicates of another file, by that file.",
+            fields=skipped,
         ),
-        bigquery.SchemaField("loaded_at", "TIMESTAMP", description="When the rows were put in place."),
+        field("loaded_at", "TIMESTAMP", description="When the rows became visible."),
+        field("version", "INTEGER", description="Version of the record's form; null in records of release 0.1."),
+        field("columns", "STRING", mode="REPEATED", description="Columns of the table when the file was loaded."),
+        field("content", "STRING", description="Number of rows, sums of row ids and of amounts, as JSON."),
     ]
 
 
-def _turn(rows: Iterable[Mapping[str, Any]]) -> int | None:
-    return max((row["turn"] for row in rows if row["filename"] is None), default=None)
-
-
 def _load(row: Mapping[str, Any]) -> Load:
-    kept = row["kept_by"]
     return Load(
         filename=row["filename"],
+        table_mark=row["table_mark"],
         sha256=row["sha256"],
         rows=row["rows_in_file"],
         out_of_month=row["strays"],
+        columns=tuple(row.get("columns") or ()),
         days=tuple(row["days"]),
         undated=row["undated"],
-        skipped={each["filename"]: Skipped(each["trips"], each["sha256"] or "") for each in kept},
+        skipped={each["filename"]: Skipped(each["trips"], each["sha256"] or "") for each in row["kept_by"]},
+        content=json.loads(row.get("content") or "{}"),
         loaded_at=row["loaded_at"].isoformat(timespec="seconds"),
+        version=row.get("version") or 1,
     )

@@ -1,7 +1,7 @@
-"""A month's two tables: the external one over its object, and the typed one made from it.
+"""A month's own two tables: the external table over its object, and the monthly table of typed rows made from it.
 
-Each says in its description which file it is of. The typed table says so only after its rows were counted, so that
-a table without that line is one that was not finished.
+Each names in its description the file that it was made from. The monthly table gets its description only after its
+rows were counted, so a table without it is unfinished.
 """
 
 from __future__ import annotations
@@ -9,25 +9,32 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from taxi_platform.destinations.bigquery.object_storage import CsvObject, find_csv
 from taxi_platform.destinations.bigquery.tables import (
-    Sql,
-    column_sql,
-    external_fields,
+    content_of_rows,
+    external_columns,
     external_name,
     monthly_name,
     row_id_texts,
     schema_fields,
     statement,
-    table_columns,
+    type_of,
     typed_columns,
 )
-from taxi_platform.errors import BadFile, ForeignTable, GoogleUnavailable, NotStaged
-from taxi_platform.google_cloud.dataset import Warehouse, job_labels
-from taxi_platform.google_cloud.errors import ANSWER_SECONDS, patience
+from taxi_platform.errors import BadFile, ForeignTable, GoogleUnavailable
+from taxi_platform.google_cloud.dataset import Dataset, job_labels
+from taxi_platform.google_cloud.identifiers import Sql
 from taxi_platform.google_cloud.libraries import bigquery, storage
-from taxi_platform.google_cloud.object_storage import LakeObject, find
+from taxi_platform.trips.columns import Column
 from taxi_platform.trips.partitions import TripMonth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ASSET = "bigquery_monthly"
+PREVIEW_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -35,57 +42,62 @@ class ExternalTable:
     """The external table over a month's object."""
 
     month: TripMonth
-    source: LakeObject
+    source: CsvObject
 
 
 @dataclass(frozen=True)
 class MonthlyTable:
-    """A month's rows, typed, whole and counted, in a table of their own."""
+    """A month's typed rows, complete and counted, in a table of their own."""
 
     month: TripMonth
     sha256: str
     """Of the gzip file that the rows come from."""
     rows: int
+    content: str
+    """Hash of the rows, in any order; see `content_of_rows`."""
 
 
-def point_at(warehouse: Warehouse, source: LakeObject) -> bool:
-    """Sees to it that the external table reads this version of the object; whether it had to be made."""
-    name = warehouse.name(external_name(source.month))
-    there = warehouse.table(name)
-    if there is not None and there.table_type != "EXTERNAL":
+def create_external(dataset: Dataset, source: CsvObject) -> tuple[ExternalTable, bool]:
+    """Return the external table over this version of the object, and whether it was created just now."""
+    name = dataset.table_name(external_name(source.month))
+    found = dataset.get_table(name)
+    if found is not None and found.table_type != "EXTERNAL":
         raise ForeignTable(
-            f"{name} is there, and it is no external table but a {there.table_type}. Nothing was changed.",
-            "A rerun does not help until it is renamed or dropped.",
+            f"{name} exists and is a {found.table_type}, not an external table. Nothing was changed.",
+            "Rename or drop it.",
         )
-    line = _external_line(source)
-    if there is not None and there.description == line:
-        return False
-    warehouse.drop(name)
-    table = bigquery.Table(str(name), schema=external_fields(source.header, source.columns))
+    description = _external_description(source)
+    if found is not None and found.description == description:
+        return ExternalTable(source.month, source), False
+    if found is not None:
+        dataset.drop_table(name)
+    columns = external_columns(source.header, source.columns)
+    fields = [bigquery.SchemaField(each.name, type_of(each), description=each.description) for each in columns]
+    table = bigquery.Table(str(name), schema=fields)
     table.external_data_configuration = _external_config(source)
-    table.description = line
+    table.description = description
     table.labels = {"colour": source.month.colour.name, "month": source.month.month}
-    warehouse.create(table)
-    return True
+    dataset.create_table(table)
+    return ExternalTable(source.month, source), True
 
 
-def find_external(warehouse: Warehouse, bucket: storage.Bucket, month: TripMonth) -> ExternalTable | None:
-    """The month's external table, if it reads the object that is in the lake now."""
-    source = find(bucket, month, seconds=warehouse.patience_seconds)
-    there = warehouse.table(warehouse.name(external_name(month)))
-    if source is None or there is None or there.description != _external_line(source):
+def find_external(dataset: Dataset, bucket: storage.Bucket, month: TripMonth) -> ExternalTable | None:
+    """Return the month's external table, if it reads the current version of the object."""
+    source = find_csv(bucket, month, retry_seconds=dataset.retry_seconds)
+    found = dataset.get_table(dataset.table_name(external_name(month)))
+    if source is None or found is None or found.description != _external_description(source):
         return None
     return ExternalTable(month, source)
 
 
-def _external_line(source: LakeObject) -> str:
+def _external_description(source: CsvObject) -> str:
     return (
-        f"{source.month.filename} as it lies in the lake: {source.uri}, generation {source.generation}, "
+        f"{source.month.filename} in the bucket: {source.uri}, generation {source.generation}, "
         f"sha256 {source.sha256}, columns {','.join(source.header)}."
     )
 
 
-def _external_config(source: LakeObject) -> bigquery.ExternalConfig:
+def _external_config(source: CsvObject) -> bigquery.ExternalConfig:
     config = bigquery.ExternalConfig("CSV")
     config.source_uris = [source.uri]
     config.autodetect = False
@@ -98,106 +110,92 @@ def _external_config(source: LakeObject) -> bigquery.ExternalConfig:
     options.encoding = "UTF-8"
     options.allow_jagged_rows = False
     options.allow_quoted_newlines = False
-    # The check of the file has refused quotes already; a stray one must not swallow the rows after it.
+    # Validation has refused quotes; if there is one nevertheless, it must not swallow the rows after it.
     options.quote_character = ""
     config.csv_options = options
     return config
 
 
-def make(warehouse: Warehouse, bucket: storage.Bucket, external: ExternalTable) -> tuple[MonthlyTable, bool]:
-    """Makes the typed table from the external one, if it does not stand there from the same file; whether it did."""
+def create_monthly(dataset: Dataset, bucket: storage.Bucket, external: ExternalTable) -> tuple[MonthlyTable, bool]:
+    """Return the monthly table made from the external one, and whether it was created just now.
+
+    Raise BadFile if BigQuery reads another number of rows than the file has.
+    """
     month, source = external.month, external.source
-    recipe = _recipe(warehouse, month)
-    there = find_monthly(warehouse, month)
-    if there is not None and there.sha256 == source.sha256:
-        return there, False
-    warehouse.run(recipe, job_labels(month, "bigquery_monthly"), filename=month.filename)
-    # As it is now: what another run makes of it from here on is not signed with this file's name.
-    made = warehouse.table(warehouse.name(monthly_name(month)))
-    rows = _count(warehouse, month)
-    now = find(bucket, month, seconds=warehouse.patience_seconds)
-    if now is None or now.generation != source.generation:
+    found = find_monthly(dataset, month)
+    if found is not None and found.sha256 == source.sha256:
+        return found, False
+    labels = job_labels(month, ASSET)
+    dataset.run(_recipe(dataset, month, source.columns), labels, filename=month.filename)
+    # Read before the rows are counted: if another run replaces the table from here on, it is not described as this one.
+    table = dataset.get_table(dataset.table_name(monthly_name(month)))
+    monthly = dataset.table_name(monthly_name(month)).sql
+    content = content_of_rows(month.colour)
+    (counted,) = dataset.run(Sql(f"SELECT COUNT(*) AS trips, TO_HEX(MD5({content})) AS content FROM {monthly}"), labels)
+    current = find_csv(bucket, month, retry_seconds=dataset.retry_seconds)
+    if current is None or current.generation != source.generation:
         raise GoogleUnavailable(
-            f"{source.uri} was replaced while {month} was read from it.",
-            "A rerun helps, from bigquery_external on. The merged table was not touched.",
+            f"{source.uri} was replaced while {month} was read from it. The merged table was not changed.",
+            "Re-execute the run from bigquery_external on.",
         )
-    if rows != source.rows:
+    if counted["trips"] != source.rows:
         raise BadFile(
-            f"BigQuery reads {rows:,} rows from {source.uri}, and the file has {source.rows:,}.",
-            "A rerun does not help. The merged table was not touched; please report the file.",
+            f"BigQuery reads {counted['trips']:,} rows from {source.uri}, and the file has {source.rows:,}. The merged "
+            "table was not changed.",
+            "Please report the file.",
             filename=month.filename,
         )
-    _sign(warehouse, month, made, source.sha256, rows)
-    return MonthlyTable(month, source.sha256, rows), True
+    made = MonthlyTable(month, source.sha256, counted["trips"], counted["content"])
+    _describe(dataset, table, made)
+    return made, True
 
 
-def find_monthly(warehouse: Warehouse, month: TripMonth) -> MonthlyTable | None:
-    """The month's typed table, if it is finished and made by the statement of today."""
-    there = warehouse.table(warehouse.name(monthly_name(month)))
-    pattern = rf"sha256 ([0-9a-f]{{64}}), (\d+) rows, recipe {_recipe_mark(warehouse, month)}\."
-    found = re.search(pattern, (there and there.description) or "")
-    return MonthlyTable(month, found[1], int(found[2])) if found else None
+def find_monthly(dataset: Dataset, month: TripMonth) -> MonthlyTable | None:
+    """Return the month's table, if it is finished and was made by the current statement."""
+    found = dataset.get_table(dataset.table_name(monthly_name(month)))
+    pattern = rf"sha256 ([0-9a-f]{{64}}), (\d+) rows, content ([0-9a-f]{{32}}), recipe {_recipe_hash(dataset, month)}\."
+    match = re.search(pattern, (found and found.description) or "")
+    return MonthlyTable(month, match[1], int(match[2]), match[3]) if match else None
 
 
-def find_monthly_or_raise(warehouse: Warehouse, month: TripMonth) -> MonthlyTable:
-    """The month's finished typed table."""
-    there = find_monthly(warehouse, month)
-    if there is None:
-        raise NotStaged(
-            f"{warehouse.name(monthly_name(month))} is not there, or was not finished.",
-            "A rerun of this asset alone does not help: materialize it with what it is made from, "
-            f"--select '+key:bigquery_tripdata' --partition '{month}'.",
-        )
-    return there
-
-
-def _count(warehouse: Warehouse, month: TripMonth) -> int:
-    monthly = warehouse.name(monthly_name(month)).sql
-    (row,) = warehouse.run(Sql(f"SELECT COUNT(*) AS trips FROM {monthly}"), job_labels(month, "bigquery_monthly"))
-    return row["trips"]
-
-
-def _sign(warehouse: Warehouse, month: TripMonth, there: bigquery.Table | None, sha256: str, rows: int) -> None:
-    """Writes the descriptions of the table and of its columns: from now on it counts as finished."""
-    if there is None:
-        raise GoogleUnavailable(f"The table of {month} is gone again.", "A rerun helps: it makes the table again.")
-    there.description = (
-        f"{month.filename} with row ids: sha256 {sha256}, {rows} rows, recipe {_recipe_mark(warehouse, month)}."
+def _describe(dataset: Dataset, table: bigquery.Table | None, made: MonthlyTable) -> None:
+    """Write the descriptions of the table and its columns, after which it counts as finished."""
+    month = made.month
+    if table is None:
+        raise GoogleUnavailable(f"The table of {month} was dropped while it was made.")
+    table.description = (
+        f"{month.filename} with row ids: sha256 {made.sha256}, {made.rows} rows, content {made.content}, "
+        f"recipe {_recipe_hash(dataset, month)}."
     )
-    there.labels = {"colour": month.colour.name, "month": month.month}
-    there.schema = schema_fields(month.colour)
-    warehouse.describe(there, ["description", "labels", "schema"])
+    table.labels = {"colour": month.colour.name, "month": month.month}
+    table.schema = schema_fields(month.colour)
+    dataset.update_table(table, ["description", "labels", "schema"])
 
 
-def _recipe(warehouse: Warehouse, month: TripMonth) -> Sql:
+def _recipe(dataset: Dataset, month: TripMonth, in_file: Iterable[Column | None]) -> Sql:
     return statement(
         "monthly",
-        monthly=warehouse.name(monthly_name(month)).sql,
-        external=warehouse.name(external_name(month)).sql,
+        monthly=dataset.table_name(monthly_name(month)).sql,
+        external=dataset.table_name(external_name(month)).sql,
         row_id_texts=row_id_texts(month.colour),
-        columns=typed_columns(month.colour),
+        columns=typed_columns(month.colour, in_file),
     )
 
 
-def _recipe_mark(warehouse: Warehouse, month: TripMonth) -> str:
-    """Changes when the statement does, so that a table made by an older one is made again."""
-    return hashlib.sha256(_recipe(warehouse, month).encode()).hexdigest()[:12]
+def _recipe_hash(dataset: Dataset, month: TripMonth) -> str:
+    """Return what changes with the statement or the columns, so that a table made by an older one is made again."""
+    recipe = _recipe(dataset, month, month.colour.columns) + content_of_rows(month.colour)
+    return hashlib.sha256(recipe.encode()).hexdigest()[:12]
 
 
-def preview(warehouse: Warehouse, month: TripMonth, *, rows: int = 5) -> list[dict[str, str]]:
-    """The typed table's first rows as text, read without a query and so without cost."""
-    name = warehouse.name(monthly_name(month))
-    table = warehouse.table(name)
-    if table is None:
-        return []
-    names = [column_sql(column) for column in table_columns(month.colour)]
-    found = warehouse.client.list_rows(
-        table, max_results=rows, retry=patience(warehouse.patience_seconds), timeout=ANSWER_SECONDS
-    )
-    return [{name: _text(row[name]) for name in names} for row in found]
+def preview(dataset: Dataset, month: TripMonth) -> list[dict[str, str]]:
+    """Return the first rows of the monthly table as text, with all columns."""
+    name = dataset.table_name(monthly_name(month))
+    rows = dataset.first_rows(name, schema_fields(month.colour), PREVIEW_ROWS)
+    return [{column: _text(value) for column, value in row.items()} for row in rows]
 
 
-def _text(value: object) -> str:
+def _text(value: Any) -> str:
     if value is None:
         return ""
     return value.hex() if isinstance(value, bytes) else str(value)

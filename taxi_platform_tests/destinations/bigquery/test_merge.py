@@ -1,55 +1,62 @@
-"""What the merge sends to BigQuery, what it does when others merge at the same time, and what it refuses.
+"""The merge: which statements are sent, what happens if months are merged at the same time, and what is refused.
 
-The emulator neither prunes partitions nor detects conflicts: here the statements are read, and answers are given in
-BigQuery's words.
+The emulator neither prunes partitions nor detects conflicts, so the tests read the statements, and the proxy responds
+with BigQuery's messages.
 """
 
 import re
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pytest
 
-from taxi_platform.destinations.bigquery.loaded import loaded_months
-from taxi_platform.destinations.bigquery.merge import Merged, loaded, merge
-from taxi_platform.destinations.bigquery.monthly import find_monthly
-from taxi_platform.destinations.bigquery.tables import Sql
-from taxi_platform.errors import ForeignTable, NotStaged, TableBusy
-from taxi_platform.google_cloud.dataset import Warehouse
-from taxi_platform.google_cloud.resources import GoogleBigQuery
-from taxi_platform.source.raw_file import RawFile
+from taxi_platform.destinations.bigquery.merge import Merged, merge
+from taxi_platform.destinations.bigquery.merged_table import loaded_files, loaded_months
+from taxi_platform.destinations.bigquery.monthly import MonthlyTable, find_monthly
+from taxi_platform.errors import ForeignTable, GoogleRefused, GoogleUnavailable, MissingRight, TableBusy
+from taxi_platform.google_cloud.connection import GoogleCloud
+from taxi_platform.google_cloud.dataset import Dataset
+from taxi_platform.google_cloud.resources import WarehouseResource
 from taxi_platform.trips.columns import GREEN
 from taxi_platform.trips.partitions import TripMonth
-from taxi_platform_tests.destinations.bigquery.conftest import Load, Query, Write
+from taxi_platform_tests.support.google_fixtures import Load, Query, Stage, Write
 from taxi_platform_tests.support.trip_files import trip
-from taxi_platform_tests.support.unreliable_google import Asked, UnreliableGoogle, error, failed_job
+from taxi_platform_tests.support.unreliable_google import Request, UnreliableGoogle, error
 
 MARCH = TripMonth.from_key("green|2020-03")
 APRIL = TripMonth.from_key("green|2020-04")
 YELLOW = TripMonth.from_key("yellow|2020-04")
 
-Stage = Callable[[RawFile], None]
-
-CONFLICT = failed_job(
+CONFLICT = error(
+    400,
     "invalidQuery",
     "Query error: Transaction is aborted due to concurrent update against table "
     "test-project:zoomcamp.taxi_loads. Transaction ID: 5f3e2a at [10:1]",
 )
 
 
-def is_merge(asked: Asked) -> bool:
-    return "BEGIN TRANSACTION" in asked.statement
+def is_merge(request: Request) -> bool:
+    return "BEGIN TRANSACTION" in request.statement
 
 
 def days_named(statement: str, table: str) -> list[set[tuple[str, str]]]:
-    """For each place in which the statement reads or changes the table: the stretches of days that it names."""
+    """Return the ranges of days in each place in which the statement reads or changes the table."""
     places = re.findall(rf"(?:FROM|INTO) `[\w.-]+\.{table}`([^;`]*)", statement)
     return [set(re.findall(r"BETWEEN TIMESTAMP '(\S+) [^']*' AND TIMESTAMP '(\S+) ", place)) for place in places]
 
 
-def test_the_merge_names_the_days_of_both_versions_as_constants(
+def side_by_side(cloud: GoogleCloud, *months: MonthlyTable) -> list[Merged]:
+    """Merge the months at the same time, each with a client of its own."""
+
+    def run(monthly: MonthlyTable) -> Merged:
+        return merge(WarehouseResource(cloud=GoogleCloud(**cloud.model_dump())), monthly)
+
+    with ThreadPoolExecutor(len(months)) as pool:
+        return list(pool.map(run, months))
+
+
+def test_merge_names_days_of_both_versions_as_constants(
     load: Load, write: Write, bigquery_front: UnreliableGoogle
 ) -> None:
     load(write(APRIL, [trip(APRIL, "02 02:00:00"), trip(APRIL, "2008-12-31 23:00:00"), trip(APRIL, "01 02:00:00")]))
@@ -61,37 +68,31 @@ def test_the_merge_names_the_days_of_both_versions_as_constants(
         ("2020-04-05", "2020-04-05"),
         ("2041-01-01", "2041-01-01"),
     }
-    touching = [sent for sent in bigquery_front.statements if "green_tripdata`" in sent]
-    assert len(touching) == 3, "looked at, merged, counted"
-    for sent in touching:
-        for named in days_named(sent, "green_tripdata"):
-            assert named == expected or "INSERT INTO" in sent, sent
-    (merge_sent,) = [sent for sent in touching if "BEGIN TRANSACTION" in sent]
-    assert days_named(merge_sent, "green_tripdata").count(expected) == 3
-
-
-def test_every_part_of_a_statement_that_touches_the_table_names_days(
-    load: Load, write: Write, bigquery_front: UnreliableGoogle
-) -> None:
-    """Each mention of the merged table, save the one that rows are added to, comes with its days in the same clause."""
-    load(write(APRIL, [trip(APRIL)]))
     (sent,) = [sent for sent in bigquery_front.statements if "BEGIN TRANSACTION" in sent]
-    mentions = re.findall(r"(?:FROM|JOIN|UPDATE) `[\w.-]+\.green_tripdata`[^;)]*", sent)
-    assert len(mentions) == 3
-    assert all("BETWEEN TIMESTAMP '2020-04-01 00:00:00+00'" in mention for mention in mentions)
+    assert days_named(sent, "green_tripdata").count(expected) == 4
 
 
-def test_values_are_parameters_and_jobs_are_labelled(
-    load: Load, write: Write, bigquery_front: UnreliableGoogle
-) -> None:
+def test_every_read_of_the_table_names_days(load: Load, write: Write, bigquery_front: UnreliableGoogle) -> None:
+    """All but COUNT(*) of the whole table, which reads no bytes."""
     file = write(APRIL, [trip(APRIL)])
     load(file)
-    for asked in filter(is_merge, bigquery_front.requests):
-        given = {each["name"]: each for each in asked.job["query"]["queryParameters"]}
+    load(file)
+    sent = " ".join(bigquery_front.statements)
+    mentions = re.findall(r"(?:FROM|JOIN|UPDATE) `[\w.-]+\.green_tripdata`[^;)]*", sent)
+    counts = sent.count("SELECT COUNT(*) FROM `") + sent.count("SELECT COUNT(*) AS trips FROM `")
+    assert sum("BETWEEN TIMESTAMP '2020-04-01 00:00:00+00'" in mention for mention in mentions) == 6
+    assert len(mentions) == 6 + counts
+
+
+def test_values_are_parameters_and_jobs_have_labels(load: Load, write: Write, bigquery_front: UnreliableGoogle) -> None:
+    file = write(APRIL, [trip(APRIL)])
+    load(file)
+    for request in filter(is_merge, bigquery_front.requests):
+        given = {each["name"]: each for each in request.query["queryParameters"]}
         assert given["filename"]["parameterValue"] == {"value": APRIL.filename}
         assert given["days"]["parameterType"]["arrayType"] == {"type": "DATE"}
-        assert asked.job["labels"] == {"colour": "green", "month": "2020-04", "asset": "bigquery_tripdata"}
-        assert asked.job["jobTimeoutMs"]
+        assert request.query["labels"] == {"colour": "green", "month": "2020-04", "asset": "bigquery_tripdata"}
+        assert request.query["jobTimeoutMs"]
     for statement in bigquery_front.statements:
         assert APRIL.filename not in statement
         assert file.sha256 not in statement
@@ -103,61 +104,55 @@ def test_rows_and_record_change_in_one_transaction(load: Load, write: Write, big
     inside = sent[sent.index("BEGIN TRANSACTION") : sent.index("COMMIT TRANSACTION")]
     for change in ("UPDATE", "DELETE FROM", "INSERT INTO"):
         assert sent.count(change) == inside.count(change) > 0
-    assert inside.index("UPDATE") < inside.index("DELETE FROM"), "the turn is taken before anything is changed"
+    assert inside.index("UPDATE") < inside.index("DELETE FROM"), "the merge takes its turn before it changes anything"
 
 
-def test_the_table_is_partitioned_and_described(load: Load, write: Write, warehouse: Warehouse) -> None:
+def test_first_load_and_rerun_take_few_requests(
+    stage: Stage, write: Write, bigquery: WarehouseResource, bigquery_front: UnreliableGoogle
+) -> None:
+    merge(bigquery, stage(write(MARCH, [trip(MARCH)])))
+    monthly = stage(write(APRIL, [trip(APRIL)]))
+    for expected in (["GET", "POST", "POST"], ["GET", "POST", "POST"]):
+        bigquery_front.requests.clear()
+        merge(bigquery, monthly)
+        assert [request.method for request in bigquery_front.requests] == expected
+
+
+def test_tables_are_partitioned_and_described(load: Load, write: Write, dataset: Dataset) -> None:
     load(write(APRIL, [trip(APRIL)]))
     for name in ("green_tripdata", "green_tripdata_2020_04", "green_tripdata_2020_04_ext", "taxi_loads"):
-        table = warehouse.table(warehouse.name(name))
+        table = dataset.get_table(dataset.table_name(name))
         assert table is not None
         assert [field.name for field in table.schema if not field.description] == []
-    merged = warehouse.table(warehouse.name("green_tripdata"))
+    merged = dataset.get_table(dataset.table_name("green_tripdata"))
     assert merged is not None
     assert merged.time_partitioning is not None
     assert (merged.time_partitioning.type_, merged.time_partitioning.field) == ("DAY", "lpep_pickup_datetime")
-    assert [(field.name, field.field_type) for field in merged.schema] == [
-        ("unique_row_id", "BYTES"),
-        ("filename", "STRING"),
-        ("VendorID", "STRING"),
-        ("lpep_pickup_datetime", "TIMESTAMP"),
-        ("lpep_dropoff_datetime", "TIMESTAMP"),
-        ("store_and_fwd_flag", "STRING"),
-        ("RatecodeID", "STRING"),
-        ("PULocationID", "STRING"),
-        ("DOLocationID", "STRING"),
-        ("passenger_count", "INTEGER"),
-        ("trip_distance", "NUMERIC"),
-        ("fare_amount", "NUMERIC"),
-        ("extra", "NUMERIC"),
-        ("mta_tax", "NUMERIC"),
-        ("tip_amount", "NUMERIC"),
-        ("tolls_amount", "NUMERIC"),
-        ("ehail_fee", "NUMERIC"),
-        ("improvement_surcharge", "NUMERIC"),
-        ("total_amount", "NUMERIC"),
-        ("payment_type", "INTEGER"),
-        ("trip_type", "STRING"),
-        ("congestion_surcharge", "NUMERIC"),
-    ]
+    types = {field.name: field.field_type for field in merged.schema}
+    assert list(types) == ["unique_row_id", "filename", *(column.name for column in GREEN.columns)]
+    assert {name: types[name] for name in ("unique_row_id", "filename", "lpep_pickup_datetime", "VendorID")} == {
+        "unique_row_id": "BYTES",
+        "filename": "STRING",
+        "lpep_pickup_datetime": "TIMESTAMP",
+        "VendorID": "STRING",
+    }
+    others = {"passenger_count": "INTEGER", "payment_type": "INTEGER", "trip_type": "STRING", "fare_amount": "NUMERIC"}
+    assert {name: types[name] for name in others} == others
 
 
-def test_the_record_says_what_is_loaded(load: Load, write: Write, warehouse: Warehouse) -> None:
-    file = write(
-        APRIL,
-        [
-            trip(APRIL),
-            trip(APRIL, "2020-03-31 23:59:59"),
-            trip(APRIL, lpep_dropoff_datetime="", lpep_pickup_datetime=""),
-        ],
-    )
+def test_record_describes_the_loaded_file(load: Load, write: Write, dataset: Dataset) -> None:
+    no_times = {"lpep_dropoff_datetime": "", "lpep_pickup_datetime": ""}
+    file = write(APRIL, [trip(APRIL), trip(APRIL, "2020-03-31 23:59:59"), trip(APRIL, **no_times)])
     load(file)
-    record = loaded(warehouse, GREEN)[APRIL.filename]
+    record = loaded_files(dataset, GREEN)[APRIL.filename]
     assert (record.sha256, record.rows, record.out_of_month, record.undated) == (file.sha256, 3, 2, True)
     assert record.days == (date(2020, 3, 31), date(2020, 4, 1))
+    assert record.columns == ("unique_row_id", "filename", *(column.name for column in GREEN.columns))
+    assert (record.content["row_count"], float(record.content["fare_amount"])) == (3, 24)
+    assert record.version == 2
 
 
-def test_a_conflict_is_tried_again_from_a_fresh_look(
+def test_conflict_is_retried_from_a_fresh_look(
     load: Load, write: Write, query: Query, bigquery_front: UnreliableGoogle
 ) -> None:
     bigquery_front.fail(2, CONFLICT, is_merge)
@@ -166,132 +161,140 @@ def test_a_conflict_is_tried_again_from_a_fresh_look(
     assert query("SELECT COUNT(*) FROM {green_tripdata}") == [(1,)]
     sent = bigquery_front.statements
     assert sum("BEGIN TRANSACTION" in each for each in sent) == 3
-    assert sum("pickup_day" in each for each in sent) == 3
+    assert sum("AS no_dropoff" in each for each in sent) == 4, "the first one finds no load log"
 
 
-def test_a_conflict_that_does_not_end_is_told(
-    stage: Stage, write: Write, warehouse: Warehouse, bigquery_front: UnreliableGoogle
+def test_conflicts_until_the_timeout_are_reported(
+    stage: Stage, write: Write, cloud: GoogleCloud, bigquery_front: UnreliableGoogle
 ) -> None:
-    stage(write(APRIL, [trip(APRIL)]))
+    monthly = stage(write(APRIL, [trip(APRIL)]))
     bigquery_front.fail(1000, CONFLICT, is_merge)
-    with pytest.raises(TableBusy, match=r"green\|2020-04 never had its turn"):
-        merge(warehouse, APRIL, patience_seconds=2)
+    impatient = WarehouseResource(cloud=GoogleCloud(**{**cloud.model_dump(), "merge_timeout": 2}))
+    with pytest.raises(TableBusy, match=r"green\|2020-04 could not be merged"):
+        merge(impatient, monthly)
 
 
-def test_a_wrong_statement_is_not_tried_again(
-    stage: Stage, write: Write, warehouse: Warehouse, bigquery_front: UnreliableGoogle
+def test_wrong_statement_is_not_retried(
+    stage: Stage, write: Write, bigquery: WarehouseResource, bigquery_front: UnreliableGoogle
 ) -> None:
-    stage(write(APRIL, [trip(APRIL)]))
-    bigquery_front.fail(1000, failed_job("invalidQuery", "Syntax error: Unexpected keyword"), is_merge)
-    with pytest.raises(Exception, match="Syntax error"):
-        merge(warehouse, APRIL, patience_seconds=30)
+    monthly = stage(write(APRIL, [trip(APRIL)]))
+    bigquery_front.fail(1000, error(400, "invalidQuery", "Syntax error: Unexpected keyword"), is_merge)
+    with pytest.raises(GoogleRefused, match="Syntax error"):
+        merge(bigquery, monthly)
     assert sum(map(is_merge, bigquery_front.requests)) == 1
 
 
-def test_two_months_that_looked_at_the_same_time_do_not_both_keep_a_row(
-    stage: Stage, write: Write, query: Query, bigquery: GoogleBigQuery, bigquery_front: UnreliableGoogle
+def test_duplicate_of_two_concurrent_merges_is_loaded_once(
+    stage: Stage, write: Write, query: Query, cloud: GoogleCloud, bigquery_front: UnreliableGoogle
 ) -> None:
-    """Both have looked before either merges: the later one has to look again."""
+    """Both have looked before either transaction: the later one must look again."""
     shared = trip(MARCH, "2020-04-05 10:00:00")
-    stage(write(MARCH, [shared, trip(MARCH)]))
-    stage(write(APRIL, [shared, trip(APRIL)]))
+    months = [stage(write(MARCH, [shared, trip(MARCH)])), stage(write(APRIL, [shared, trip(APRIL)]))]
     both_looked = threading.Barrier(2)
     held: set[str] = set()
 
-    def hold(asked: Asked) -> None:
-        name = str(asked.job["query"]["queryParameters"]) if is_merge(asked) else ""
+    def hold(request: Request) -> None:
+        name = str(request.query["queryParameters"]) if is_merge(request) else ""
         if name and len(held) < 2:
             held.add(name)
             both_looked.wait(30)
 
     bigquery_front.rules.append(hold)
-    merged = side_by_side(bigquery, MARCH, APRIL)
+    merged = side_by_side(cloud, *months)
     assert sorted(one.record.rows_in_table for one in merged) == [1, 2]
     assert query("SELECT COUNT(*), COUNT(DISTINCT unique_row_id) FROM {green_tripdata}") == [(3, 3)]
     assert sum(map(is_merge, bigquery_front.requests)) == 3
 
 
-def test_months_and_colours_side_by_side_end_as_one_after_another(
-    stage: Stage, write: Write, query: Query, bigquery: GoogleBigQuery
+def test_concurrent_months_and_colours_are_complete(
+    stage: Stage, write: Write, query: Query, cloud: GoogleCloud
 ) -> None:
     months = [TripMonth(GREEN, f"2020-{n:02}") for n in range(1, 5)] + [YELLOW]
     shared = {GREEN.name: trip(APRIL, "2020-02-20 20:00:00"), YELLOW.colour.name: trip(YELLOW, "2020-02-20 20:00:00")}
-    for month in months:
-        stage(write(month, [shared[month.colour.name], trip(month), trip(month, "03 03:00:00")]))
-    merged = side_by_side(bigquery, *months)
+    tables = [
+        stage(write(month, [shared[month.colour.name], trip(month), trip(month, "03 03:00:00")])) for month in months
+    ]
+    merged = side_by_side(cloud, *tables)
     assert sorted(one.record.rows_in_table for one in merged) == [2, 2, 2, 3, 3]
     assert query("SELECT COUNT(*), COUNT(DISTINCT unique_row_id) FROM {green_tripdata}") == [(9, 9)]
     assert query("SELECT COUNT(*) FROM {yellow_tripdata}") == [(3,)]
     assert query("SELECT COUNT(*) FROM {taxi_loads} WHERE filename IS NOT NULL") == [(5,)]
 
 
-def test_two_runs_of_one_month_end_as_one(stage: Stage, write: Write, query: Query, bigquery: GoogleBigQuery) -> None:
-    stage(write(APRIL, [trip(APRIL), trip(APRIL, "02 02:00:00")]))
-    merged = side_by_side(bigquery, APRIL, APRIL)
+def test_two_runs_of_one_month_load_it_once(stage: Stage, write: Write, query: Query, cloud: GoogleCloud) -> None:
+    monthly = stage(write(APRIL, [trip(APRIL), trip(APRIL, "02 02:00:00")]))
+    merged = side_by_side(cloud, monthly, monthly)
     assert [one.record.rows_in_table for one in merged] == [2, 2]
     assert query("SELECT COUNT(*) FROM {green_tripdata}") == [(2,)]
     assert query("SELECT COUNT(*) FROM {taxi_loads} WHERE filename IS NOT NULL") == [(1,)]
 
 
-def test_another_version_that_is_staged_during_the_merge_is_merged_too(
-    stage: Stage, write: Write, query: Query, warehouse: Warehouse, bigquery_front: UnreliableGoogle
+def test_version_staged_during_the_merge_is_merged(
+    stage: Stage, write: Write, query: Query, bigquery: WarehouseResource, bigquery_front: UnreliableGoogle
 ) -> None:
-    stage(write(APRIL, [trip(APRIL)]))
+    monthly = stage(write(APRIL, [trip(APRIL)]))
     newer = write(APRIL, [trip(APRIL, "07 07:00:00"), trip(APRIL, "2009-01-01 00:00:00")])
     once = [newer]
 
-    def exchange(asked: Asked) -> None:
-        if is_merge(asked) and once:
+    def replace(request: Request) -> None:
+        if is_merge(request) and once:
             stage(once.pop())
 
-    bigquery_front.rules.append(exchange)
-    merged = merge(warehouse, APRIL, patience_seconds=30)
+    bigquery_front.rules.append(replace)
+    merged = merge(bigquery, monthly)
     assert merged.record.sha256 == newer.sha256
     days = query("SELECT CAST(DATE(lpep_pickup_datetime) AS STRING) FROM {green_tripdata} ORDER BY 1")
     assert days == [("2009-01-01",), ("2020-04-07",)]
 
 
-def test_a_merge_that_fails_leaves_the_older_version(
-    load: Load, write: Write, query: Query, warehouse: Warehouse, stage: Stage, bigquery_front: UnreliableGoogle
+def test_monthly_table_replaced_by_hand_is_not_merged(
+    stage: Stage, write: Write, query: Query, bigquery: WarehouseResource
+) -> None:
+    monthly = stage(write(APRIL, [trip(APRIL)]))
+    query("CREATE OR REPLACE TABLE {green_tripdata_2020_04} AS SELECT * FROM {green_tripdata_2020_04} WHERE FALSE")
+    with pytest.raises(GoogleUnavailable, match="was replaced by another run"):
+        merge(bigquery, monthly)
+    assert query("SELECT COUNT(*) FROM {green_tripdata}") == [(0,)]
+
+
+def test_failed_merge_leaves_the_older_version(
+    load: Load,
+    write: Write,
+    query: Query,
+    stage: Stage,
+    dataset: Dataset,
+    bigquery: WarehouseResource,
+    bigquery_front: UnreliableGoogle,
 ) -> None:
     older = load(write(APRIL, [trip(APRIL)]))
-    stage(write(APRIL, [trip(APRIL, "02 02:00:00"), trip(APRIL, "03 03:00:00")]))
+    monthly = stage(write(APRIL, [trip(APRIL, "02 02:00:00"), trip(APRIL, "03 03:00:00")]))
     bigquery_front.fail(1, error(403, "accessDenied", "Access Denied: Table green_tripdata"), is_merge)
-    with pytest.raises(Exception, match="Access Denied"):
-        merge(warehouse, APRIL, patience_seconds=5)
+    with pytest.raises(MissingRight, match="Access Denied"):
+        merge(bigquery, monthly)
     assert query("SELECT CAST(DATE(lpep_pickup_datetime) AS STRING) FROM {green_tripdata}") == [("2020-04-01",)]
-    assert loaded(warehouse, GREEN)[APRIL.filename] == older.record
+    assert loaded_files(dataset, GREEN)[APRIL.filename] == older.record
 
 
-def test_asking_what_is_loaded_makes_nothing(warehouse: Warehouse) -> None:
-    assert loaded(warehouse, GREEN) == {}
-    assert list(warehouse.client.list_tables(warehouse.dataset)) == []
+def test_reading_loaded_months_creates_nothing(dataset: Dataset) -> None:
+    assert loaded_files(dataset, GREEN) == {}
+    assert list(dataset.client.list_tables(dataset.name)) == []
 
 
-def test_the_loaded_months_can_be_asked_for(load: Load, write: Write, bigquery: GoogleBigQuery) -> None:
-    assert loaded_months(bigquery, GREEN) == {}, "not even a dataset"
+def test_loaded_months_are_those_of_the_load_log(load: Load, write: Write, cloud: GoogleCloud) -> None:
+    assert loaded_months(cloud, GREEN) == {}
     merged = load(write(APRIL, [trip(APRIL)]))
-    assert loaded_months(bigquery, GREEN) == {APRIL: merged.record}
-    assert loaded_months(bigquery, YELLOW.colour) == {}
+    assert loaded_months(cloud, GREEN) == {APRIL: merged.record}
+    assert loaded_months(cloud, YELLOW.colour) == {}
 
 
-def test_a_merge_without_a_monthly_table_says_so(warehouse: Warehouse) -> None:
-    with pytest.raises(NotStaged, match="green_tripdata_2020_04"):
-        merge(warehouse, APRIL, patience_seconds=5)
-
-
-def test_a_monthly_table_that_was_not_finished_is_not_merged(
-    stage: Stage, write: Write, query: Query, warehouse: Warehouse
-) -> None:
+def test_unfinished_monthly_table_is_not_found(stage: Stage, write: Write, query: Query, dataset: Dataset) -> None:
     stage(write(APRIL, [trip(APRIL)]))
     query("CREATE OR REPLACE TABLE {green_tripdata_2020_04} AS SELECT * FROM {green_tripdata_2020_04_ext}")
-    assert find_monthly(warehouse, APRIL) is None
-    with pytest.raises(NotStaged, match="was not finished"):
-        merge(warehouse, APRIL, patience_seconds=5)
+    assert find_monthly(dataset, APRIL) is None
 
 
-def test_a_table_that_is_not_ours_is_left_alone(load: Load, write: Write, query: Query) -> None:
-    """As the Kestra flow leaves it: same name, same columns, rows in it."""
+def test_foreign_table_is_not_changed(load: Load, write: Write, query: Query) -> None:
+    """As the Kestra flow leaves it: same name, similar columns, and rows."""
     query(
         "CREATE TABLE {green_tripdata} (unique_row_id BYTES, filename STRING, VendorID STRING, "
         "lpep_pickup_datetime TIMESTAMP) PARTITION BY DATE(lpep_pickup_datetime)"
@@ -302,43 +305,23 @@ def test_a_table_that_is_not_ours_is_left_alone(load: Load, write: Write, query:
     assert query("SELECT filename FROM {green_tripdata}") == [("theirs",)]
 
 
-def test_rows_without_their_record_are_not_built_upon(load: Load, write: Write, query: Query) -> None:
+def test_rows_without_any_record_are_refused(load: Load, write: Write, query: Query) -> None:
     load(write(APRIL, [trip(APRIL)]))
     query("DELETE FROM {taxi_loads} WHERE TRUE")
-    with pytest.raises(ForeignTable, match="the record was lost"):
+    with pytest.raises(ForeignTable, match="has no record of them"):
         load(write(MARCH, [trip(MARCH)]))
 
 
-def test_records_of_a_table_that_was_dropped_count_for_nothing(
-    load: Load, write: Write, warehouse: Warehouse, query: Query
-) -> None:
+def test_records_of_a_dropped_table_do_not_count(load: Load, write: Write, dataset: Dataset, query: Query) -> None:
     file = write(APRIL, [trip(APRIL)])
     load(file)
-    warehouse.drop(warehouse.name("green_tripdata"))
-    again = load(file)
-    assert again.changed
+    dataset.drop_table(dataset.table_name("green_tripdata"))
+    assert load(file).changed
     assert query("SELECT COUNT(*) FROM {green_tripdata}") == [(1,)]
 
 
-def side_by_side(bigquery: GoogleBigQuery, *months: TripMonth) -> list[Merged]:
-    """Merges the months at the same time, each on a client of its own."""
-
-    def run(month: TripMonth) -> Merged:
-        with bigquery.warehouse(f"merged {month}") as own:
-            return merge(own, month, patience_seconds=60)
-
-    with ThreadPoolExecutor(len(months)) as pool:
-        return list(pool.map(run, months))
-
-
-def test_the_turn_is_counted(load: Load, write: Write, query: Query) -> None:
+def test_merges_are_counted(load: Load, write: Write, query: Query) -> None:
     load(write(APRIL, [trip(APRIL)]))
     load(write(MARCH, [trip(MARCH)]))
     load(write(MARCH, [trip(MARCH)]))
     assert query("SELECT turn FROM {taxi_loads} WHERE filename IS NULL") == [(2,)]
-
-
-def test_statements_are_of_checked_parts(warehouse: Warehouse) -> None:
-    with pytest.raises(ValueError, match="not a table's name"):
-        _ = warehouse.name("trips`; DROP TABLE x; --").sql
-    assert warehouse.run(Sql("SELECT @text AS said"), {}, text="'; DROP TABLE x") == [{"said": "'; DROP TABLE x"}]

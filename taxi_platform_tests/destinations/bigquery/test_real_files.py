@@ -1,4 +1,4 @@
-"""Every real file through the leg, on the emulators; both colours at once."""
+"""Every real file through bucket and BigQuery, on the emulators, both colours at once."""
 
 import gzip
 import hashlib
@@ -10,25 +10,27 @@ from pathlib import Path
 
 import pytest
 
-from taxi_platform.destinations.bigquery.merge import Merged, loaded, merge
-from taxi_platform.destinations.bigquery.monthly import find_external, make, point_at
-from taxi_platform.google_cloud.object_storage import put
-from taxi_platform.google_cloud.resources import GoogleBigQuery, GoogleStorage
+from taxi_platform.destinations.bigquery.merge import Merged, merge
+from taxi_platform.destinations.bigquery.merged_table import loaded_months
+from taxi_platform.destinations.bigquery.monthly import create_external, create_monthly
+from taxi_platform.destinations.bigquery.object_storage import upload_csv
+from taxi_platform.google_cloud.connection import GoogleCloud
+from taxi_platform.google_cloud.resources import WarehouseResource
 from taxi_platform.source.known_row_counts import published_rows
 from taxi_platform.source.raw_file import RawFile
 from taxi_platform.trips.columns import COLOURS, Colour
 from taxi_platform.trips.partitions import TripMonth
-from taxi_platform_tests.destinations.bigquery.conftest import Query
+from taxi_platform_tests.support.google_fixtures import Query
 from taxi_platform_tests.support.trip_files import raw_file
 
-pytestmark = pytest.mark.usefixtures("bucket", "warehouse")
+pytestmark = pytest.mark.usefixtures("bucket", "dataset")
 
 ID_PARTS = ", ".join(f"SUM(CAST(CONCAT('0x', SUBSTR(TO_HEX(unique_row_id), {n}, 8)) AS INT64))" for n in (1, 9, 17, 25))
-"""Sums of the ids' four parts: the same for the same ids in any order, and for hardly any other ids."""
+"""Sums of the four parts of row ids, which are equal for equal sets of ids and hardly for any other."""
 
 
 def real_months(folder: Path, colour: Colour) -> list[RawFile]:
-    """The real files of a colour as `raw_csv` hands them on."""
+    """Return the real files of a colour as `raw_csv` returns them."""
     return [_real(path, TripMonth(colour, path.name[-14:-7])) for path in sorted((folder / colour.name).iterdir())]
 
 
@@ -47,7 +49,7 @@ def _real(path: Path, month: TripMonth) -> RawFile:
 
 
 def ids_of(file: RawFile) -> Counter[bytes]:
-    """The row ids that the contract's formula gives, computed from the file alone."""
+    """Return the file's row ids, computed by the contract's formula from the file alone."""
     lines = gzip.decompress(file.path.read_bytes()).split(b"\r\n")[1:-1]
     five = [file.header.index(column.name) for column in file.month.colour.short_row_id]
     return Counter(map(partial(_id_of, five), lines))
@@ -64,34 +66,31 @@ def parts(ids: Counter[bytes]) -> tuple[int, ...]:
 
 
 @pytest.fixture
-def load_all(gcs: GoogleStorage, bigquery: GoogleBigQuery) -> Callable[[Iterable[RawFile]], list[Merged]]:
-    """Loads files one after another, on clients of its own.
+def load_all(cloud: GoogleCloud) -> Callable[[Iterable[RawFile]], list[Merged]]:
+    """Return a function that loads files one after another, with clients of its own.
 
-    With much patience: while the emulator runs a statement it answers nobody else.
+    It has long timeouts: while the emulator runs a statement it responds to no other request.
     """
-    gcs = gcs.model_copy(update={"patience": 300})
-    bigquery = bigquery.model_copy(update={"patience": 300})
 
     def run(files: Iterable[RawFile]) -> list[Merged]:
+        patient = GoogleCloud(**{**cloud.model_dump(), "retry_seconds": 300, "merge_timeout": 300})
         merged = []
         for file in files:
-            with gcs.lake("tested") as bucket, bigquery.warehouse("tested") as warehouse:
-                source, _ = put(bucket, file, seconds=300)
-                point_at(warehouse, source)
-                external = find_external(warehouse, bucket, file.month)
-                assert external is not None
-                make(warehouse, bucket, external)
-                merged.append(merge(warehouse, file.month, patience_seconds=300))
+            with patient.open_bucket("testing") as bucket, patient.open_dataset("testing") as dataset:
+                source, _ = upload_csv(bucket, file, retry_seconds=300)
+                external, _ = create_external(dataset, source)
+                monthly, _ = create_monthly(dataset, bucket, external)
+            merged.append(merge(WarehouseResource(cloud=patient), monthly))
         return merged
 
     return run
 
 
-def test_every_real_file_arrives_whole(
+def test_every_real_file_is_loaded_completely(
     real_files: Path,
     load_all: Callable[[Iterable[RawFile]], list[Merged]],
     query: Query,
-    bigquery: GoogleBigQuery,
+    cloud: GoogleCloud,
     tmp_path: Path,
 ) -> None:
     files = {colour.name: real_months(real_files, colour) for colour in COLOURS.values()}
@@ -120,9 +119,9 @@ def test_every_real_file_arrives_whole(
     header, *lines = gzip.decompress(smallest.path.read_bytes()).splitlines(keepends=True)
     corrected = raw_file(tmp_path, smallest.month, header + b"".join(lines[:-1000]))
     (merged,) = load_all([corrected])
-    assert (merged.rows_replaced, merged.record.rows_in_table) == (smallest.rows, smallest.rows - 1000)
-    with bigquery.warehouse("tested") as warehouse:
-        records = loaded(warehouse, smallest.month.colour)
+    assert merged.replaced is not None
+    assert (merged.replaced.rows_in_table, merged.record.rows_in_table) == (smallest.rows, smallest.rows - 1000)
+    records = loaded_months(cloud, smallest.month.colour)
     total = sum(file.rows for file in files["green"]) - 1000
     assert sum(record.rows_in_table for record in records.values()) == total
     assert query("SELECT COUNT(*) FROM {green_tripdata}") == [(total,)]
