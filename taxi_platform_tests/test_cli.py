@@ -95,6 +95,9 @@ def test_the_demo_loads_both_colours_and_says_so(folder: Folder, demo: str) -> N
     numbers = [tuple(int(cell.replace(",", "")) for cell in row[2:]) for row in table]
     assert all(in_file == in_table + kept for in_file, in_table, kept in numbers)
     assert [kept for _, _, kept in numbers] == [0, 2, 2] * 2, "the first of two files has the row"
+    comparisons = re.findall(r"^(?:yellow|green) +(\S+) +([\d,]+) +([\d,]+)  (.*)$", demo, re.MULTILINE)
+    assert len(comparisons) == 6, demo
+    assert all(postgres == lake and result == "equal" for _, postgres, lake, result in comparisons)
     assert "make dev" in demo
 
 

@@ -42,25 +42,31 @@ class Comparison:
         return f"DIFFERENT: {', '.join(self.differing)}" if self.differing else "equal"
 
 
-def reconcile(resources: Resources, colour: Colour, first: str = "", last: str = "9999-12") -> Iterator[Comparison]:
-    """Compare the months of a colour from `first` to `last` in all configured destinations."""
-    destinations = [destination for destination in DESTINATIONS if not destination.missing_settings(resources)]
-    loaded = {destination: destination.loaded_months(resources, colour) for destination in destinations}
+def reconcile(
+    resources: Resources,
+    colour: Colour,
+    first: str = "",
+    last: str = "9999-12",
+    destinations: Sequence[Destination] = DESTINATIONS,
+) -> Iterator[Comparison]:
+    """Compare the months of a colour from `first` to `last` in those of the destinations that are configured."""
+    configured = [destination for destination in destinations if not destination.missing_settings(resources)]
+    loaded = {destination: destination.loaded_months(resources, colour) for destination in configured}
     months = {month for records in loaded.values() for month in records if first <= month.month <= last}
     for month in sorted(months, key=lambda each: each.month):
         held = {each: LoadedMonth(month, records[month]) for each, records in loaded.items() if month in records}
         yield _compare(resources, month, held)
 
 
-def heading() -> str:
+def heading(destinations: Sequence[Destination] = DESTINATIONS) -> str:
     """Return the heading of the table of comparisons."""
-    return "month".ljust(_NAME_WIDTH) + "".join(each.name.rjust(_ROWS_WIDTH) for each in DESTINATIONS) + "  result"
+    return "month".ljust(_NAME_WIDTH) + "".join(each.name.rjust(_ROWS_WIDTH) for each in destinations) + "  result"
 
 
-def line(comparison: Comparison) -> str:
+def line(comparison: Comparison, destinations: Sequence[Destination] = DESTINATIONS) -> str:
     """Return a line of the table: the rows in each destination, and the result."""
     month = f"{comparison.month.colour.name} {comparison.month.month}".ljust(_NAME_WIDTH)
-    counts = (comparison.rows.get(each.name) for each in DESTINATIONS)
+    counts = (comparison.rows.get(each.name) for each in destinations)
     rows = "".join(("-" if count is None else f"{count:,}").rjust(_ROWS_WIDTH) for count in counts)
     return f"{month}{rows}  {comparison.result}"
 

@@ -8,8 +8,9 @@ import dagster as dg
 
 from taxi_platform.data_directory import shown
 from taxi_platform.demo import gcp
-from taxi_platform.demo.loading import load_samples, print_summary, run_examples, sample_folder
+from taxi_platform.demo.loading import load_samples, print_comparison, print_summary, run_examples, sample_folder
 from taxi_platform.destinations.bigquery.destination import BIGQUERY
+from taxi_platform.destinations.lake.destination import LAKE
 from taxi_platform.destinations.postgres.destination import POSTGRES
 from taxi_platform.getting_started.duckdb_file import DuckDBFile
 from taxi_platform.local.instance import demo_home, embedded_server, prepare
@@ -28,6 +29,7 @@ With a Google Cloud project of your own, docs/google-cloud.md says what to set a
 _AFTER_DEMO = """
 Next:
   make sql                               query these rows; one statement: make sql QUERY='select ...'
+  make lake                              query the Parquet lake with DuckDB, without a server
   {dev:<37}see them and how they were loaded, in the browser
   make stop                              stop the database server, which keeps running until then
 
@@ -40,15 +42,17 @@ With real trips, kept apart from these:
 
 @click.command()
 def demo() -> None:
-    """Load generated sample trips into a database of their own, and print a summary."""
+    """Load generated sample trips into a database and a Parquet lake of their own, compare the two, print both."""
     home = demo_home(Settings().home_folder)
     click.echo(f"{_SAMPLES}\nEverything is kept in {shown(home)}.\n")
     _set_up(home)
     with dg.DagsterInstance.get() as instance:
-        for month in load_samples(home, [POSTGRES], instance):
+        for month in load_samples(home, [POSTGRES, LAKE], instance):
             click.echo(f"  loaded {month.colour.name} {month.month}", err=True)
         print_summary(POSTGRES, "public.")
+        print_summary(LAKE, "")
         click.echo("\nA row that appears in two files is loaded once, from the file that was loaded first.")
+        print_comparison([POSTGRES, LAKE])
         click.echo("\nThe tutorial's examples: hello_world, and the mean price of sample products by brand.\n")
         run_examples(home, instance)
     with DuckDBFile().get_connection() as connection:

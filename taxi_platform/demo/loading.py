@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import dagster as dg
 
+from taxi_platform.automation import reconcile
 from taxi_platform.definitions import build_defs
 from taxi_platform.demo.sample_products import write_sample_products
 from taxi_platform.demo.sample_trips import write_samples
@@ -29,7 +31,7 @@ def load_samples(home: Path, destinations: Sequence[Destination], instance: dg.D
 
     The environment must lead to the sample folder and the destinations already.
     """
-    keys = [SOURCE, *(key for destination in destinations for key in destination.asset_keys)]
+    keys = [SOURCE, *(key for destination in destinations for key in _keys_of_table(destination))]
     job = build_defs().resolve_job_def("load_month")
     for path in write_samples(sample_folder(home)):
         month = TripMonth.from_file(COLOURS[path.parent.name], path.name.removesuffix(".gz"))
@@ -38,6 +40,22 @@ def load_samples(home: Path, destinations: Sequence[Destination], instance: dg.D
             run_config=_QUIET, partition_key=month.key, asset_selection=keys, instance=instance, tags=_TAGS
         )
         yield month
+
+
+def _keys_of_table(destination: Destination) -> Sequence[dg.AssetKey]:
+    """Return the keys up to the table: what follows may copy it to a bucket that `.env` names."""
+    return destination.asset_keys[: destination.asset_keys.index(destination.table) + 1]
+
+
+def print_comparison(destinations: Sequence[Destination]) -> None:
+    """Print month by month whether the destinations hold the same rows."""
+    resources: dict[str, Any] = {}
+    for destination in destinations:
+        resources |= destination.resources({})
+    click.echo(f"\n{reconcile.heading(destinations)}")
+    for colour in COLOURS.values():
+        for comparison in reconcile.reconcile(resources, colour, destinations=destinations):
+            click.echo(reconcile.line(comparison, destinations))
 
 
 def print_summary(destination: Destination, prefix: str) -> None:

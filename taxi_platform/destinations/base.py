@@ -32,7 +32,7 @@ class Destination(ABC):
     aliases: ClassVar[tuple[str, ...]] = ()
     """Earlier names, accepted by `--destination` and not shown."""
     assets: ClassVar[Sequence[dg.AssetsDefinition]]
-    """The assets that load a month, from the one after `raw_csv` to the table that analysts query."""
+    """The assets that load a month: from the one after `raw_csv` to the table that analysts query, then its copies."""
     more_assets: ClassVar[Sequence[dg.AssetsDefinition]] = ()
     """Assets of the group that loading a month does not need."""
     checks: ClassVar[Sequence[dg.AssetChecksDefinition]]
