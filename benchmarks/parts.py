@@ -21,7 +21,8 @@ from psycopg import sql
 
 from benchmarks.figures import ROUNDS
 from benchmarks.work import Files, Work, empty_database, settle
-from taxi_platform.destinations.postgres.tables import definition, ensure_tables, is_stray, name_of, row_id_expression
+from taxi_platform.destinations.postgres.ensure import ensure_tables
+from taxi_platform.destinations.postgres.tables import definition, is_out_of_month, name_of, row_id_expression
 from taxi_platform.local.embedded_postgres import EmbeddedPostgres
 from taxi_platform.source.gzip_lines import read_blocks
 from taxi_platform.trips.columns import FILENAME
@@ -93,7 +94,7 @@ def copy(url: str, work: Work, way: Way) -> Cost:
         if way.has_strays_index:
             connection.execute(
                 sql.SQL("create index on copied ({}, unique_row_id) where {}").format(
-                    name_of(colour.pickup), is_stray(work.month, colour.pickup)
+                    name_of(colour.pickup), is_out_of_month(work.month, colour.pickup)
                 )
             )
     settle(url)

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from taxi_platform.destinations.postgres.tables import ensure_tables
+from taxi_platform.destinations.postgres.ensure import ensure_tables
 from taxi_platform.local.embedded_postgres import EmbeddedPostgres
 from taxi_platform.trips.columns import GREEN, YELLOW
 from taxi_platform.trips.partitions import TripMonth

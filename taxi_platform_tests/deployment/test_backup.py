@@ -4,10 +4,10 @@ import os
 import subprocess
 from pathlib import Path
 
+from taxi_platform.destinations.postgres.catalog import attached
 from taxi_platform.destinations.postgres.merge import merge
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.destinations.postgres.staging import stage
-from taxi_platform.destinations.postgres.tables import attached
 from taxi_platform.local.embedded_postgres import EmbeddedPostgres
 from taxi_platform.local.server_account import wheel_programs
 from taxi_platform.trips.partitions import TripMonth

@@ -5,7 +5,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from taxi_platform.destinations.postgres.tables import attached, parent_table
+from taxi_platform.destinations.postgres.catalog import attached
+from taxi_platform.destinations.postgres.tables import parent_table
 from taxi_platform.local.ports import free_port
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.deployment.conftest import MONTHS, ROWS, Deployment

@@ -1,19 +1,24 @@
-"""The Postgres leg: `raw_csv` → `postgres_staging` → `postgres_tripdata`.
+"""The assets that load a month into PostgreSQL."""
 
-The assets say what a thing is; `io_managers.postgres` writes it and looks after it.
-"""
+import time
 
 import dagster as dg
 
-from taxi_platform.destinations.postgres.io_managers import StagedMonth, postgres_schema
+from taxi_platform.destinations.merge_report import report_merge
+from taxi_platform.destinations.postgres.merge import merge
+from taxi_platform.destinations.postgres.metadata import column_metadata, postgres_schema, preview
+from taxi_platform.destinations.postgres.resource import Postgres
+from taxi_platform.destinations.postgres.staging import StagedMonth, stage
+from taxi_platform.destinations.postgres.tables import SCHEMA, parent_name, partition_table, staging_name, staging_table
 from taxi_platform.source.raw_file import RawFile
 from taxi_platform.trips.columns import FILENAME, UNIQUE_ROW_ID
+from taxi_platform.trips.load_record import LoadedMonth
 from taxi_platform.trips.table_schema import union_columns
 from taxi_platform.trips.trip_asset import retries, trip_asset
 
 _RETRIES = retries(5)
 
-# Both colours' columns; a run's own schema, with only its colour's, is in that run's metadata.
+# The columns of all colours; the metadata of a run has those of its own colour.
 _SCHEMA = postgres_schema([UNIQUE_ROW_ID, FILENAME, *union_columns()])
 
 
@@ -21,31 +26,65 @@ _SCHEMA = postgres_schema([UNIQUE_ROW_ID, FILENAME, *union_columns()])
     group_name="postgres",
     kinds={"postgres"},
     retry_policy=_RETRIES,
-    io_manager_key="postgres_staging_tables",
+    io_manager_key="postgres_months",
     metadata={
         "dagster/table_name": "trip_months.<colour>_tripdata_<YYYY>_<MM>_staging",
         "dagster/column_schema": _SCHEMA,
     },
 )
-def postgres_staging(raw_csv: RawFile) -> dg.MaterializeResult[RawFile]:
-    """The file's rows, typed, with their row ids, in a table of that partition's own.
+def postgres_staging(
+    context: dg.AssetExecutionContext, raw_csv: RawFile, postgres: dg.ResourceParam[Postgres]
+) -> dg.MaterializeResult[StagedMonth]:
+    """The file's rows, typed, with their row ids, in a staging table of this partition's own.
 
-    It stands until `postgres_tripdata` puts it in place. A month that is in place from the same file is not staged.
+    The table exists until `postgres_tripdata` attaches it. A month that is loaded from the same file is not staged.
     """
-    return dg.MaterializeResult(value=raw_csv, data_version=dg.DataVersion(raw_csv.sha256))
+    month, began = raw_csv.month, time.monotonic()
+    context.log.info(f"{month.filename}: staging {raw_csv.rows:,} rows, {raw_csv.uncompressed_size:,} bytes")
+    staged = stage(postgres, raw_csv)
+    seconds = time.monotonic() - began
+    metadata = {"sha256": raw_csv.sha256, "seconds": round(seconds, 3), **column_metadata(month.colour)}
+    if staged.is_loaded:
+        context.log.info(f"{month.filename}: unchanged and loaded already, nothing to stage")
+        metadata |= {"rows_staged": 0, "already_loaded": True}
+    else:
+        context.log.info(f"{month.filename}: {staged.record.rows:,} rows staged in {seconds:.1f} s")
+        metadata |= {
+            "dagster/table_name": f"{SCHEMA}.{staging_name(month)}",
+            "dagster/partition_row_count": staged.record.rows,
+            "rows_staged": staged.record.rows,
+            "pickups_outside_month": staged.record.out_of_month,
+            "bytes": raw_csv.uncompressed_size,
+            "rows_per_second": round(staged.record.rows / max(seconds, 0.001)),
+            "preview": preview(postgres, month.colour, staging_table(month)),
+        }
+    return dg.MaterializeResult(value=staged, data_version=dg.DataVersion(raw_csv.sha256), metadata=metadata)
 
 
 @trip_asset(
     group_name="postgres",
     kinds={"postgres", "table"},
     retry_policy=_RETRIES,
-    io_manager_key="postgres_trip_tables",
+    io_manager_key="postgres_months",
     metadata={"dagster/table_name": "public.<colour>_tripdata", "dagster/column_schema": _SCHEMA},
 )
-def postgres_tripdata(postgres_staging: StagedMonth) -> dg.MaterializeResult[StagedMonth]:
+def postgres_tripdata(
+    context: dg.AssetExecutionContext, postgres_staging: StagedMonth, postgres: dg.ResourceParam[Postgres]
+) -> dg.MaterializeResult[LoadedMonth]:
     """The month's rows in `public.<colour>_tripdata`, the table to query.
 
-    Every row of the file is there as often as the file has it, unless another file that was loaded before has it too.
-    A newer version of the file takes the place of the older one in one step, and readers see one or the other.
+    It has every row of the file, as many times as the file contains it, unless a file that was loaded earlier has that
+    row too. A corrected file replaces the older version in one step, and a query sees one or the other.
     """
-    return dg.MaterializeResult(value=postgres_staging, data_version=dg.DataVersion(postgres_staging.sha256))
+    month, began = postgres_staging.month, time.monotonic()
+    merged = merge(postgres, month)
+    return dg.MaterializeResult(
+        value=LoadedMonth(month, merged.record),
+        data_version=dg.DataVersion(merged.record.sha256),
+        metadata={
+            "dagster/table_name": parent_name(month.colour),
+            **report_merge(context, month, merged, time.monotonic() - began),
+            "preview": preview(postgres, month.colour, partition_table(month)),
+            **column_metadata(month.colour),
+        },
+    )

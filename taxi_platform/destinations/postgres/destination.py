@@ -9,7 +9,7 @@ from taxi_platform.destinations.postgres.assets import postgres_staging, postgre
 from taxi_platform.destinations.postgres.catalog import loaded_months
 from taxi_platform.destinations.postgres.checks import postgres_checks
 from taxi_platform.destinations.postgres.figures import month_figures
-from taxi_platform.destinations.postgres.io_managers import PostgresStagingTables, PostgresTripTables
+from taxi_platform.destinations.postgres.io_managers import PostgresMonths
 from taxi_platform.destinations.postgres.psql import sql_command
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.trips.columns import Colour, Column
@@ -21,8 +21,7 @@ class PostgresResources(TypedDict, total=False):
     """The destination's resources and IO managers, by key."""
 
     postgres: Postgres
-    postgres_staging_tables: PostgresStagingTables
-    postgres_trip_tables: PostgresTripTables
+    postgres_months: PostgresMonths
 
 
 class PostgresDestination(Destination):
@@ -35,12 +34,11 @@ class PostgresDestination(Destination):
     resource_keys = frozenset({"postgres"})
 
     def resources(self, given: Resources) -> dict[str, Any]:
-        """Return the server and the IO managers on it."""
+        """Return the server and the IO manager on it."""
         server = given.get("postgres") or Postgres()
         return {
             "postgres": server,
-            "postgres_staging_tables": PostgresStagingTables(postgres=server),
-            "postgres_trip_tables": PostgresTripTables(postgres=server),
+            "postgres_months": PostgresMonths(postgres=server),
         }
 
     def loaded_months(self, resources: Resources, colour: Colour) -> Mapping[TripMonth, LoadRecord]:

@@ -1,40 +1,50 @@
-"""A staged month into its place in `<colour>_tripdata`, in exchange for what stood there, in one short transaction.
+"""Attaches a month's staging table to `<colour>_tripdata`, in place of the month's older version.
 
-The rows that other files have already are looked up before the transaction; inside it only partitions that changed
-since are looked up again. Months of a colour pass one after another through a lock on the table that readers do not
-notice. A first load only attaches. An exchange has to detach, which waits for readers: never longer than a second and
-a half at a time, because every new reader queues behind it.
+The steps and the argument why concurrent merges are right are in docs/architecture.md, "Postgres"; the numbers here are
+the numbers there. Rows are only ever inserted into tables that no other session can read: a snapshot that is older than
+the swap finds the month either whole or empty, never with duplicates.
 """
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import LiteralString, cast
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import class_row
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from taxi_platform.destinations.postgres.catalog import is_whole
+from taxi_platform.destinations.postgres.catalog import Partition, attached, is_intact, is_loaded, records_of
+from taxi_platform.destinations.postgres.duplicates import (
+    CREATE_DUPLICATES,
+    Staged,
+    count_duplicates,
+    find_duplicates,
+    find_duplicates_again,
+    remove_duplicates,
+)
+from taxi_platform.destinations.postgres.ensure import ensure_tables, truncate_trigger
+from taxi_platform.destinations.postgres.locks import (
+    MERGE_LOCK_TIMEOUT,
+    SWAP_TIMEOUT,
+    TableReplacedError,
+    retry_while_locked,
+)
 from taxi_platform.destinations.postgres.resource import Postgres
-from taxi_platform.destinations.postgres.sql import statement
-from taxi_platform.destinations.postgres.staging import staged
+from taxi_platform.destinations.postgres.staging import (
+    not_staged,
+    record_on,
+    staged,
+)
 from taxi_platform.destinations.postgres.tables import (
-    Partition,
-    attached,
-    ensure_tables,
-    is_stray,
-    name_of,
+    SCHEMA,
     parent_name,
     parent_table,
     partition_name,
     partition_table,
-    record_on,
-    records_of,
     staging_table,
-    timestamp,
 )
-from taxi_platform.errors import NotStaged, PermanentError, TableBusy
+from taxi_platform.errors import PermanentError
 from taxi_platform.trips.load_record import (
     LoadRecord,
     MergeResult,
@@ -45,48 +55,27 @@ from taxi_platform.trips.load_record import (
 )
 from taxi_platform.trips.partitions import TripMonth
 
-DOOR_TIMEOUT = "60s"
-"""For the lock that lets one month of a colour through at a time. Others hold it for milliseconds, ANALYZE longer."""
-
-EXCHANGE_TIMEOUT = "1500ms"
-"""For the lock that an exchange needs: readers that come later wait behind it as long.
-
-It must be longer than the server's deadlock_timeout, a second, after which an autovacuum is sent out of the way.
-"""
-
-FEW = 1000
-"""Up to so many pickups are looked up one by one through the BRIN index; a join serves for more."""
-
-
-@dataclass(frozen=True)
-class _Staged:
-    """The staging table that is being merged; another run may put another in its place until it is locked."""
-
-    month: TripMonth
-    oid: int
-    record: LoadRecord
-
-
-class _StagingReplacedError(Exception):
-    """Another run staged the month again meanwhile."""
-
 
 def merge(postgres: Postgres, month: TripMonth) -> MergeResult:
-    """Puts the staged month in its place; the five points of the contract hold when it returns.
+    """Attach the staged month; the guarantees of the contract hold when it returns.
 
-    With nothing staged and the month in place there is nothing to do. Raises NotStaged when neither is there, and
-    TableBusy, naming the sessions, when readers hold up an exchange for longer than `postgres.patience` seconds.
+    If nothing is staged and the month is loaded, change nothing. Raise NotStaged if it is neither, and TableBusy, with
+    the sessions, if readers block the swap for longer than `postgres.patience` seconds.
     """
     with postgres.connect(f"merges {month}") as connection:
-        ensure_tables(connection, month.colour)
-        connection.execute("create temp table rows_kept (unique_row_id text, pickup timestamp, keeper text)")
-        attempts = Retrying(
-            retry=retry_if_exception_type((psycopg.errors.LockNotAvailable, _StagingReplacedError)),
-            wait=wait_random_exponential(multiplier=0.5, max=10),
-            stop=stop_after_delay(postgres.patience),
-            retry_error_callback=lambda state: _give_up(connection, month, state),
+        ensure_tables(connection, month.colour, seconds=postgres.patience)
+        connection.execute(CREATE_DUPLICATES)
+
+        def waits_for() -> tuple[str, list[int], bool]:
+            old = attached(connection, month.colour).get(month.filename)
+            parent = connection.execute("select to_regclass(%s)::oid::int8", [parent_name(month.colour)]).fetchone()
+            kept = "its older version stays loaded" if old else "it stays staged"
+            what = f"{month} could not be attached to {parent_name(month.colour)} ({kept})"
+            return what, [*(parent or ()), *([old.oid] if old else [])], old is not None
+
+        record, replaced, changed = retry_while_locked(
+            connection, lambda: _merge_once(connection, month), seconds=postgres.patience, waits_for=waits_for
         )
-        record, replaced, changed = attempts(_merge_once, connection, month)
         records = records_of(attached(connection, month.colour))
     return MergeResult(
         record=record,
@@ -98,137 +87,77 @@ def merge(postgres: Postgres, month: TripMonth) -> MergeResult:
 
 
 def _merge_once(connection: psycopg.Connection, month: TripMonth) -> tuple[LoadRecord, LoadRecord | None, bool]:
-    # In this order: a month that another run puts in place between the two looks is seen by the second.
+    # Staging first: what another run attaches between the two look-ups is found by the second.
     staging = _find_staged(connection, month)
     partitions = attached(connection, month.colour)
     if staging is None:
-        return _already_there(connection, partitions, month), None, False
-    connection.execute("truncate pg_temp.rows_kept")
-    _look_up(connection, staging, partitions)
+        return _loaded_record(connection, partitions, month), None, False
+    # Step 5
+    connection.execute("truncate pg_temp.duplicates")
+    find_duplicates(connection, staging, partitions)
     with connection.transaction():
-        connection.execute(sql.SQL("set local lock_timeout = {}").format(DOOR_TIMEOUT))
+        # Step 6
+        connection.execute(sql.SQL("set local lock_timeout = {}").format(MERGE_LOCK_TIMEOUT))
         connection.execute(
             sql.SQL("lock table only {} in share update exclusive mode").format(parent_table(month.colour))
         )
-        _hold(connection, staging)
+        _lock_staging(connection, staging)
+        # Step 7
         now = attached(connection, month.colour)
-        records = records_of(now)
-        current = is_current(records, month, staging.record.sha256)
-        if current and is_whole(connection, month, records[month.filename]):
+        records, old = records_of(now), now.get(month.filename)
+        if is_loaded(connection, now, month, staging.record.sha256):
             connection.execute(sql.SQL("drop table {}").format(staging_table(month)))
             return records[month.filename], None, False
-        _look_up_again(connection, staging, partitions, now)
-        record = _complete(staging.record, _drop_rows_kept(connection, staging), records)
-        _put_in_place(connection, month, record, now.get(month.filename))
+        find_duplicates_again(connection, staging, partitions, now)
+        # Step 8
+        skipped = count_duplicates(connection, staging)
+        record = _complete(staging.record, skipped, records)
+        if old and old.record and _is_same(record, old.record, month) and is_intact(connection, old):
+            connection.execute(sql.SQL("drop table {}").format(staging_table(month)))
+            return old.record, None, False
+        _add_columns_of_parent(connection, month)
+        if skipped:
+            remove_duplicates(connection, month)
+        # Steps 9 and 10
+        connection.execute(record_on(staging_table(month), record))
+        _swap(connection, month, old)
     return record, records.get(month.filename), True
 
 
-def _find_staged(connection: psycopg.Connection, month: TripMonth) -> _Staged | None:
+def _find_staged(connection: psycopg.Connection, month: TripMonth) -> Staged | None:
     oid, record = staged(connection, month)
-    return _Staged(month, oid, record) if record else None
+    return Staged(month, oid, record) if record else None
 
 
-def _hold(connection: psycopg.Connection, staging: _Staged) -> None:
-    """Locks the staging table, and makes sure that it is still the one that was looked at."""
+def _lock_staging(connection: psycopg.Connection, staging: Staged) -> None:
+    """Lock the staging table, and make sure that no other run replaced it since it was found."""
     try:
         connection.execute(sql.SQL("lock table {}").format(staging_table(staging.month)))
     except psycopg.errors.UndefinedTable:
-        raise _StagingReplacedError from None
+        raise TableReplacedError from None
     if _find_staged(connection, staging.month) != staging:
-        raise _StagingReplacedError
+        raise TableReplacedError
 
 
-def _already_there(connection: psycopg.Connection, partitions: dict[str, Partition], month: TripMonth) -> LoadRecord:
+def _loaded_record(connection: psycopg.Connection, partitions: Mapping[str, Partition], month: TripMonth) -> LoadRecord:
+    """Return the record of a month with nothing staged. Raise NotStaged if it is not loaded, or not intact."""
     record = records_of(partitions).get(month.filename)
-    if record and is_whole(connection, month, record):
+    if record and is_loaded(connection, partitions, month, record.sha256):
         return record
-    if records_of(attached(connection, month.colour)).get(month.filename) != record:
-        # Another run put another version in its place while the rows were counted.
-        raise _StagingReplacedError
+    if attached(connection, month.colour) != partitions:
+        # Another run attached another version while the rows were counted.
+        raise TableReplacedError
     raise not_staged(month)
 
 
-def not_staged(month: TripMonth) -> NotStaged:
-    """The refusal to go on from a staging table that is not there."""
-    return NotStaged(
-        f"Nothing is staged for {month}, and {parent_name(month.colour)} does not hold it, or not all of it.",
-        "A rerun of this asset alone does not help: materialize it with what it is made from, "
-        f"--select '+key:postgres_tripdata' --partition '{month}'.",
+def _is_same(record: LoadRecord, loaded: LoadRecord, month: TripMonth) -> bool:
+    """Return whether the new record says the same rows as the loaded one."""
+    return loaded.skipped == record.skipped and is_current(
+        {month.filename: replace(loaded, skipped={})}, month, record.sha256
     )
 
 
-def _look_up(connection: psycopg.Connection, staging: _Staged, partitions: dict[str, Partition]) -> None:
-    """Notes the rows that these partitions have already; the month's own older version is not asked."""
-    for partition in partitions.values():
-        if partition.filename != staging.month.filename:
-            try:
-                with connection.transaction():
-                    _look_up_in(connection, staging, partition)
-            except psycopg.errors.UndefinedTable:
-                # Exchanged meanwhile: it is seen as changed, and looked up again, behind the lock.
-                continue
-
-
-def _look_up_in(connection: psycopg.Connection, staging: _Staged, partition: Partition) -> None:
-    month = staging.month
-    pickup = month.colour.pickup
-    at, dropoff, strays = name_of(pickup), name_of(month.colour.dropoff), is_stray(month, pickup)
-    times = sql.SQL("select coalesce(staged.{}, staged.{}) from {} as staged where {}").format(
-        at, dropoff, staging_table(month), strays
-    )
-    other_month = TripMonth.from_file(month.colour, partition.filename)
-    pickups = sql.SQL("other.{} in ({})")
-    if staging.record.out_of_month <= FEW:
-        # Without statistics for a new table the planner would rather read it all.
-        connection.execute("set local enable_seqscan = off")
-        pickups = sql.SQL("other.{} = any(array({}))")
-    connection.execute(
-        statement("rows_kept").format(
-            pickup=at,
-            dropoff=dropoff,
-            keeper=sql.Literal(partition.filename),
-            other=partition.table,
-            other_strays=is_stray(other_month, pickup),
-            start=timestamp(month.start),
-            end=timestamp(month.end),
-            staging=staging_table(month),
-            staged_strays=strays,
-            at_these_pickups=pickups.format(at, times),
-        )
-    )
-
-
-def _look_up_again(
-    connection: psycopg.Connection, staging: _Staged, before: dict[str, Partition], now: dict[str, Partition]
-) -> None:
-    """Behind the lock: looks up what was attached, exchanged or detached since the first look."""
-    changed = [name for name in before | now if getattr(before.get(name), "oid", 0) != getattr(now.get(name), "oid", 0)]
-    connection.execute("delete from pg_temp.rows_kept where keeper = any(%s)", [changed])
-    _look_up(connection, staging, {name: now[name] for name in changed if name in now})
-
-
-def _drop_rows_kept(connection: psycopg.Connection, staging: _Staged) -> Counter[str]:
-    """Takes the rows that other files have out of the staged month; how many, by that file's name."""
-    counted = connection.execute("select count(*) from pg_temp.rows_kept").fetchone()
-    candidates = counted[0] if counted else 0
-    if not candidates:
-        return Counter()
-    at_these_pickups = sql.SQL("true")
-    with connection.transaction():
-        if candidates <= FEW:
-            connection.execute("set local enable_seqscan = off")
-            at_these_pickups = sql.SQL(
-                "(staged.{at} = any(array(select pickup from pg_temp.rows_kept)) or staged.{at} is null)"
-            ).format(at=name_of(staging.month.colour.pickup))
-        dropped = connection.execute(
-            statement("drop_rows_kept").format(staging=staging_table(staging.month), at_these_pickups=at_these_pickups)
-        )
-        kept = Counter(keeper for (keeper,) in dropped)
-        connection.execute("set local enable_seqscan = default")
-    return kept
-
-
-def _complete(record: LoadRecord, skipped: Counter[str], records: dict[str, LoadRecord]) -> LoadRecord:
+def _complete(record: LoadRecord, skipped: Counter[str], records: Mapping[str, LoadRecord]) -> LoadRecord:
     return replace(
         record,
         skipped={
@@ -238,55 +167,67 @@ def _complete(record: LoadRecord, skipped: Counter[str], records: dict[str, Load
     )
 
 
-def _put_in_place(connection: psycopg.Connection, month: TripMonth, record: LoadRecord, old: Partition | None) -> None:
-    parent, partition = parent_table(month.colour), partition_table(month)
-    staging = staging_table(month)
-    connection.execute(record_on(staging, record))
-    connection.execute(sql.SQL("set local lock_timeout = {}").format(EXCHANGE_TIMEOUT))
+def _add_columns_of_parent(connection: psycopg.Connection, month: TripMonth) -> None:
+    """Give the staging table the columns that the parent got after it was created; their values are null."""
+    missing = connection.execute(
+        "select attname::text, format_type(atttypid, atttypmod) from pg_attribute as of_parent "
+        "where attrelid = to_regclass(%(parent)s) and attnum > 0 and not attisdropped and not exists ("
+        "select from pg_attribute where attrelid = to_regclass(%(staging)s) and not attisdropped "
+        "and attname = of_parent.attname) order by attnum",
+        {"parent": parent_name(month.colour), "staging": staging_table(month).as_string(connection)},
+    ).fetchall()
+    for name, type_name in missing:
+        # The catalog's own spelling of a type, which quotes what needs it.
+        add = sql.SQL("alter table {} add column {} {}")
+        kind = sql.SQL(cast(LiteralString, type_name))
+        connection.execute(add.format(staging_table(month), sql.Identifier(name), kind))
+
+
+def _swap(connection: psycopg.Connection, month: TripMonth, old: Partition | None) -> None:
+    """Detach and drop the older version and attach the staging table."""
+    parent, partition, staging = parent_table(month.colour), partition_table(month), staging_table(month)
+    connection.execute(truncate_trigger(staging, month.filename))
+    connection.execute(sql.SQL("set local lock_timeout = {}").format(SWAP_TIMEOUT))
     if old is not None:
         connection.execute(sql.SQL("alter table {} detach partition {}").format(parent, old.table))
         try:
             connection.execute(sql.SQL("drop table {}").format(old.table))
         except psycopg.errors.DependentObjectsStillExist as error:
             raise PermanentError(
-                f"The older version of {month} cannot be dropped, because something was built on its partition: "
-                f"{error.diag.message_detail}",
-                f"A rerun does not help until that is gone. Build on {parent_name(month.colour)} instead, whose "
-                "partitions may be replaced. Nothing was changed.",
+                f"The older version of {month} cannot be dropped, because other objects depend on its partition: "
+                f"{error.diag.message_detail}. Nothing was changed.",
+                f"Drop them, and build on {parent_name(month.colour)} instead, whose partitions may be replaced.",
             ) from None
-    connection.execute(sql.SQL("alter table {} rename to {}").format(staging, sql.Identifier(partition_name(month))))
-    connection.execute(
-        sql.SQL("alter table {} attach partition {} for values in ({})").format(
-            parent, partition, sql.Literal(month.filename)
+    try:
+        connection.execute(
+            sql.SQL("alter table {} rename to {}").format(staging, sql.Identifier(partition_name(month)))
         )
+        connection.execute(
+            sql.SQL("alter table {} attach partition {} for values in ({})").format(
+                parent, partition, sql.Literal(month.filename)
+            )
+        )
+    except _REFUSED as error:
+        raise PermanentError(
+            f"{month} cannot be attached to {parent_name(month.colour)}: {error.diag.message_primary}"
+            f"{f' ({error.diag.message_detail})' if error.diag.message_detail else ''}. Nothing was changed.",
+            _REMEDIES.get(type(error), "Undo what was added to the table by hand."),
+        ) from error
+    connection.execute(
+        sql.SQL("delete from {} where filename = %s").format(sql.Identifier(SCHEMA, "changes")), [month.filename]
     )
 
 
-@dataclass(frozen=True)
-class _Blocker:
-    pid: int
-    usename: str | None
-    application_name: str | None
-    state: str | None
-    since: str | None
-
-
-def _give_up(connection: psycopg.Connection, month: TripMonth, state: RetryCallState) -> None:
-    """Names the sessions that hold the table."""
-    partition = attached(connection, month.colour).get(month.filename)
-    parent = connection.execute("select to_regclass(%s)::oid::int8", [parent_name(month.colour)]).fetchone()
-    tables = [table for table in (parent and parent[0], partition and partition.oid) if table]
-    with connection.cursor(row_factory=class_row(_Blocker)) as cursor:
-        given = {"tables": tables, "exchanges": partition is not None}
-        blockers = cursor.execute(statement("blockers").format(), given).fetchall()
-    named = "; ".join(
-        f"pid {b.pid} ({b.usename}, {b.application_name or 'no name'}, {b.state}, since {b.since})" for b in blockers
-    )
-    stands = "The older version of the month is still in place, whole." if partition else "The month stays staged."
-    pids = ", ".join(str(blocker.pid) for blocker in blockers) or "none any more"
-    raise TableBusy(
-        f"{month.colour.table} was in use for {state.seconds_since_start:.0f} s, so {month} could not be put in its "
-        f"place: {named or 'nobody holds it any more'}.",
-        f"A rerun helps once these sessions have ended their transactions (blocking pids: {pids}); "
-        f"select pg_terminate_backend(pid) ends one. {stands}",
-    )
+_REMEDIES: dict[type[psycopg.Error], str] = {
+    psycopg.errors.DuplicateTable: "A table of the partition's name is not attached: rename or drop it.",
+    psycopg.errors.CheckViolation: "The default partition has rows of this file: delete them, or detach the partition.",
+    psycopg.errors.InvalidObjectDefinition: "Detach the partition that was created by hand and overlaps this file's.",
+    psycopg.errors.UniqueViolation: "Drop the unique index that was created by hand: rows of the file are equal in it.",
+    psycopg.errors.NotNullViolation: "A column that was added to the table by hand must allow nulls.",
+}
+_REFUSED = (
+    *_REMEDIES,
+    psycopg.errors.DatatypeMismatch,
+    psycopg.errors.InvalidTableDefinition,
+    psycopg.errors.WrongObjectType,
+)

@@ -1,4 +1,4 @@
-"""What holds while others are at work too: other runs, readers, and processes that are killed."""
+"""Loads while other runs and readers are active, and loads whose process is killed."""
 
 import multiprocessing
 import threading
@@ -31,15 +31,15 @@ MINE = "from pg_stat_activity where application_name like 'taxi_platform%' and d
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
-    """Waits for a condition, and fails the test when it does not come."""
+    """Wait for a condition; fail the test after so many seconds."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, f"waited {seconds} s in vain until {what}"
+        assert time.monotonic() < end, f"waited {seconds} s for: {what}"
         time.sleep(0.01)
 
 
 def together(*calls: Callable[[], object]) -> list[object]:
-    """Runs the calls at the same time, all begun at the same moment."""
+    """Run the calls in parallel, started at the same moment."""
     barrier = threading.Barrier(len(calls))
 
     def begin(call: Callable[[], object]) -> object:
@@ -52,7 +52,7 @@ def together(*calls: Callable[[], object]) -> list[object]:
 
 @contextmanager
 def reading(url: str) -> Iterator[int]:
-    """A reader's open transaction on the green table; its pid."""
+    """Yield the pid of a reader with an open transaction on the green table."""
     with psycopg.connect(url) as connection:
         connection.execute("select count(*) from green_tripdata")
         yield connection.info.backend_pid
@@ -66,7 +66,7 @@ def load_in_process(url: str, file: RawFile) -> None:
 
 @contextmanager
 def process(url: str, file: RawFile) -> Iterator[BaseProcess]:
-    """A load in a process of its own, which the test kills."""
+    """Yield a load in a process of its own, which the test kills."""
     load = multiprocessing.get_context("spawn").Process(target=load_in_process, args=(url, file))
     load.start()
     try:
@@ -83,7 +83,7 @@ def many_trips(month: TripMonth, rows: int) -> list[dict[str, str]]:
     ]
 
 
-def test_two_runs_of_one_month_at_once_load_it_once(load: Load, write: Write, query: Query) -> None:
+def test_parallel_runs_of_one_month_load_it_once(load: Load, write: Write, query: Query) -> None:
     file = write(APRIL, many_trips(APRIL, 5000))
     for _ in range(3):
         together(lambda: load(file), lambda: load(file), lambda: load(file))
@@ -91,7 +91,7 @@ def test_two_runs_of_one_month_at_once_load_it_once(load: Load, write: Write, qu
     assert query("select relname from pg_class where relname ~ '(staging|loading)' and relkind = 'r'") == []
 
 
-def test_two_versions_of_one_month_at_once_leave_one_of_them_whole(load: Load, query: Query, tmp_path: Path) -> None:
+def test_parallel_versions_of_a_month_leave_one_whole(load: Load, query: Query, tmp_path: Path) -> None:
     versions = [
         raw_file(tmp_path / str(rows), APRIL, csv_text(APRIL, many_trips(APRIL, rows))) for rows in (3000, 5000)
     ]
@@ -103,8 +103,8 @@ def test_two_versions_of_one_month_at_once_leave_one_of_them_whole(load: Load, q
         ]
 
 
-def test_months_and_colours_at_once_end_as_if_one_after_another(load: Load, write: Write, query: Query) -> None:
-    """Every month brings the same stray, and one that lies inside the next month."""
+def test_parallel_months_end_as_if_loaded_in_sequence(load: Load, write: Write, query: Query) -> None:
+    """All files have the same out-of-month row, and each has a row that lies inside the next month."""
     months = [TripMonth.from_key(f"{colour}|2020-0{n}") for colour in ("green", "yellow") for n in range(1, 7)]
     files = []
     for month in months:
@@ -114,14 +114,14 @@ def test_months_and_colours_at_once_end_as_if_one_after_another(load: Load, writ
     merged = together(*[lambda file=file: load(file) for file in files])
     for colour in ("green", "yellow"):
         found = query(f"select count(*), count(distinct unique_row_id) from {colour}_tripdata")
-        # 500 rows each, once the stray of all, six first-of-month rows and the one that lies in July.
+        # 500 rows each, the out-of-month row of all once, six first-of-month rows and the one in July.
         assert found == [(6 * 500 + 1 + 7, 6 * 500 + 1 + 7)]
-    accounted = [each.record.rows_in_table + each.record.rows_skipped for each in merged]  # pyright: ignore
-    assert accounted == [503] * 12
+    counted = [each.record.rows_in_table + each.record.rows_skipped for each in merged]  # pyright: ignore
+    assert counted == [503] * 12
 
 
 @pytest.mark.parametrize("pickup", ["2020-03-05 12:00:00", "2020-04-05 12:00:00", "2008-01-01 00:00:00"])
-def test_two_months_at_once_do_not_both_keep_a_row(postgres: Postgres, write: Write, query: Query, pickup: str) -> None:
+def test_parallel_merges_load_a_shared_row_once(postgres: Postgres, write: Write, query: Query, pickup: str) -> None:
     shared = trip(MARCH, pickup)
     for round_ in range(5):
         files = [
@@ -134,7 +134,7 @@ def test_two_months_at_once_do_not_both_keep_a_row(postgres: Postgres, write: Wr
         assert query("select count(*), count(distinct unique_row_id) from green_tripdata") == [(3, 3)]
 
 
-def test_a_query_sees_a_month_whole_old_or_new(load: Load, write: Write, each_postgres_url: str) -> None:
+def test_query_sees_month_whole_old_or_new(load: Load, write: Write, each_postgres_url: str) -> None:
     load(write(APRIL, many_trips(APRIL, 100)))
     seen, stop = set(), threading.Event()
 
@@ -154,28 +154,26 @@ def test_a_query_sees_a_month_whole_old_or_new(load: Load, write: Write, each_po
     assert seen <= {(100,), (200,), (300,), (400,)}
 
 
-def test_a_first_load_passes_by_open_transactions(load: Load, write: Write, each_postgres_url: str) -> None:
+def test_first_load_does_not_wait_for_readers(load: Load, write: Write, each_postgres_url: str) -> None:
     load(write(MARCH, [trip(MARCH)]))
     with reading(each_postgres_url):
         assert load(write(APRIL, [trip(APRIL)])).changed
 
 
-def test_an_unchanged_month_passes_by_open_transactions(load: Load, write: Write, each_postgres_url: str) -> None:
+def test_unchanged_month_does_not_wait_for_readers(load: Load, write: Write, each_postgres_url: str) -> None:
     file = write(MARCH, [trip(MARCH)])
     load(file)
     with reading(each_postgres_url):
         assert not load(file).changed
 
 
-def test_a_long_transaction_is_named_and_never_queues_other_readers_for_long(
-    load: Load, write: Write, query: Query, each_postgres_url: str
-) -> None:
+def test_reader_blocks_swap_until_timeout(load: Load, write: Write, query: Query, each_postgres_url: str) -> None:
     load(write(APRIL, [trip(APRIL)]))
     corrected = write(APRIL, [trip(APRIL), trip(APRIL, "02 00:00:00")])
     stop = threading.Event()
 
     def keep_asking() -> int:
-        """Each query has to come through in five seconds, or the server ends it with an error."""
+        """Query in a loop; the server cancels a query that takes five seconds."""
         asked = 0
         with psycopg.connect(each_postgres_url, autocommit=True) as connection:
             connection.execute("set statement_timeout = '5s'")
@@ -198,7 +196,7 @@ def test_a_long_transaction_is_named_and_never_queues_other_readers_for_long(
     assert query("select count(*) from green_tripdata") == [(2,)]
 
 
-def test_an_exchange_waits_for_a_reader_that_ends(
+def test_swap_waits_for_a_reader_that_ends(
     postgres: Postgres, write: Write, query: Query, each_postgres_url: str
 ) -> None:
     patient = Postgres(url=each_postgres_url, patience=60)
@@ -210,15 +208,13 @@ def test_an_exchange_waits_for_a_reader_that_ends(
     with ThreadPoolExecutor(1) as pool:
         with reading(each_postgres_url):
             waiting = pool.submit(merge, patient, APRIL)
-            until(lambda: query(f"select 1 {MINE} and wait_event_type = 'Lock'"), "the exchange waits")
+            until(lambda: query(f"select 1 {MINE} and wait_event_type = 'Lock'"), "the swap waits")
         assert waiting.result().changed
     assert query("select count(*) from green_tripdata") == [(2,)]
 
 
-def test_a_stray_is_looked_up_in_a_part_of_a_month_that_was_never_analyzed(
-    load: Load, write: Write, query: Query
-) -> None:
-    """In a backfill the server has not come to it yet; the index is of no use when all of it is read."""
+def test_lookup_reads_part_of_an_unanalyzed_month(load: Load, write: Write, query: Query) -> None:
+    """During a backfill the server has not analyzed a table yet; a lookup must use the index all the same."""
     rows = [trip(MARCH, f"{1 + n // 1000:02} {n // 60 % 24:02}:{n % 60:02}:00") for n in range(20_000)]
     load(write(MARCH, rows))
     load(write(APRIL, [trip(APRIL), trip(APRIL, "2020-03-05 12:00:01")]))
@@ -237,7 +233,7 @@ def test_a_stray_is_looked_up_in_a_part_of_a_month_that_was_never_analyzed(
 
 @pytest.fixture
 def eager_autovacuum(query: Query) -> Iterator[None]:
-    """The server looks for tables to vacuum each second."""
+    """Let the server look for tables to vacuum each second."""
     query("alter system set autovacuum_naptime = 1")
     query("select pg_reload_conf()")
     yield
@@ -246,8 +242,8 @@ def eager_autovacuum(query: Query) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("eager_autovacuum")
-def test_an_exchange_sends_an_autovacuum_away(load: Load, write: Write, query: Query, each_postgres_url: str) -> None:
-    """The server begins one within a minute of each load, and it takes as long as the month is large."""
+def test_swap_cancels_an_autovacuum(load: Load, write: Write, query: Query, each_postgres_url: str) -> None:
+    """The server starts one within a minute of each load."""
     load(write(APRIL, many_trips(APRIL, 3000)))
     partition = "trip_months.green_tripdata_2020_04"
     slow = "autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
@@ -257,13 +253,13 @@ def test_an_exchange_sends_an_autovacuum_away(load: Load, write: Write, query: Q
     until(lambda: query(working), "an autovacuum is at work")
     changed = write(APRIL, [trip(APRIL)])
     stage(Postgres(url=each_postgres_url), changed)
-    assert query(working), "it goes on for longer than the exchange is tried"
+    assert query(working), "it lasts longer than the swap is tried"
 
     assert merge(Postgres(url=each_postgres_url, patience=0), APRIL).changed
     assert query("select count(*) from green_tripdata") == [(1,)]
 
 
-def test_killed_while_it_stages_the_table_is_as_it_was_and_the_next_run_cleans_up(
+def test_killed_while_staging_next_run_cleans_up(
     load: Load, write: Write, query: Query, each_postgres_url: str
 ) -> None:
     load(write(APRIL, [trip(APRIL)]))
@@ -279,14 +275,12 @@ def test_killed_while_it_stages_the_table_is_as_it_was_and_the_next_run_cleans_u
     assert query("select relname from pg_class where relname ~ '(staging|loading)' and relkind = 'r'") == []
 
 
-def test_killed_while_it_merges_the_table_is_as_it_was_and_the_next_run_succeeds(
-    load: Load, write: Write, query: Query, each_postgres_url: str
-) -> None:
+def test_killed_while_merging_next_run_succeeds(load: Load, write: Write, query: Query, each_postgres_url: str) -> None:
     load(write(APRIL, [trip(APRIL)]))
     file = write(APRIL, many_trips(APRIL, 1000))
     with reading(each_postgres_url), process(each_postgres_url, file) as victim:
         waits = f"select 1 {MINE} and wait_event_type = 'Lock' and query like 'alter table%detach%'"
-        until(lambda: query(waits), "the exchange waits for the reader, inside its transaction")
+        until(lambda: query(waits), "the swap waits for the reader, inside its transaction")
         victim.kill()
     until(lambda: not query(f"select 1 {MINE}"), "the server has noticed")
     assert query("select count(*) from green_tripdata") == [(1,)]
@@ -295,7 +289,7 @@ def test_killed_while_it_merges_the_table_is_as_it_was_and_the_next_run_succeeds
     assert query("select relname from pg_class where relname ~ '(staging|loading)' and relkind = 'r'") == []
 
 
-def test_a_run_does_not_touch_what_another_run_is_still_copying(
+def test_run_keeps_tables_that_another_run_is_copying(
     load: Load, write: Write, query: Query, each_postgres_url: str
 ) -> None:
     file = write(APRIL, many_trips(APRIL, 100_000))

@@ -16,7 +16,7 @@ class TestFivePoints(FivePoints):
         return query(f"select *, tableoid, xmin::text from {self.table} order by filename, unique_row_id, ctid")
 
 
-def test_a_file_full_of_strays_is_compared_whole(load: Load, write: Write, query: Query) -> None:
+def test_file_of_out_of_month_rows_is_compared_whole(load: Load, write: Write, query: Query) -> None:
     """As when a month is published under another one's name."""
     rows = [trip(MARCH, f"{1 + n // 1440:02} {n // 60 % 24:02}:{n % 60:02}:00") for n in range(3000)]
     load(write(MARCH, rows))
@@ -30,9 +30,7 @@ def test_a_file_full_of_strays_is_compared_whole(load: Load, write: Write, query
 
 @pytest.mark.parametrize("pickup_first", [True, False])
 @pytest.mark.parametrize("at", ["2020-03-05 12:00:00", "2020-04-05 12:00:00", "2020-05-05 12:00:00"])
-def test_a_row_with_only_a_dropoff_is_one_with_only_that_pickup(
-    load: Load, write: Write, query: Query, at: str, pickup_first: bool
-) -> None:
+def test_lone_dropoff_equals_lone_pickup(load: Load, write: Write, query: Query, at: str, pickup_first: bool) -> None:
     """Their row ids are equal, since a row id does not say which of the two is missing."""
     one = trip(MARCH, at) | {"lpep_dropoff_datetime": ""}
     other = trip(MARCH, at) | {"lpep_pickup_datetime": ""}
@@ -42,7 +40,7 @@ def test_a_row_with_only_a_dropoff_is_one_with_only_that_pickup(
     assert query("select count(*), count(distinct unique_row_id) from green_tripdata") == [(2, 2)]
 
 
-def test_the_row_id_is_the_md5_of_seven_columns_text(load: Load, write: Write, query: Query) -> None:
+def test_row_id_is_md5_of_seven_columns(load: Load, write: Write, query: Query) -> None:
     load(write(APRIL, [trip(APRIL, "05 10:00:00"), trip(APRIL, "30 23:55:00", VendorID="", trip_distance=".86")]))
     ids = query(
         "select unique_row_id, md5(coalesce(vendorid, '') || coalesce(lpep_pickup_datetime::text, '') || "

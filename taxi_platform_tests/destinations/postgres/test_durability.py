@@ -1,4 +1,4 @@
-"""What a run reports as loaded is still there when the server is killed at that moment."""
+"""Rows that were reported as loaded survive a kill of the server."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ APRIL = TripMonth.from_key("green|2020-04")
 
 
 def kill(server: EmbeddedPostgres) -> None:
-    """Ends all its processes at once, so that what was only in their memory is gone."""
+    """Kill all its processes at once, so that what was only in their memory is lost."""
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         backend = psutil.Process(connection.info.backend_pid)
         postmaster = backend.parent()
@@ -30,17 +30,17 @@ def kill(server: EmbeddedPostgres) -> None:
             os.kill(process.pid, signal.SIGKILL)
 
 
-def test_a_staged_and_a_loaded_month_survive_kill_9(tmp_path: Path) -> None:
+def test_staged_and_loaded_months_survive_kill_9(tmp_path: Path) -> None:
     server = EmbeddedPostgres(tmp_path / "home" / "postgres")
     try:
         server.start()
         rows = [trip(APRIL, f"{1 + n % 30:02} {n // 60 % 24:02}:{n % 60:02}:00") for n in range(5000)]
         file = raw_file(tmp_path, APRIL, csv_text(APRIL, rows))
         postgres = Postgres(url=server.ensure_database("trips"))
-        record = stage(postgres, file)
+        staged = stage(postgres, file)
         kill(server)
         server.start()
-        assert stage(Postgres(url=server.url("trips")), file) == record
+        assert stage(Postgres(url=server.url("trips")), file) == staged
         merged = merge(Postgres(url=server.url("trips")), APRIL)
         assert merged.changed
         kill(server)

@@ -1,4 +1,4 @@
-"""The row id is made in a roundabout way, because it is made while rows are copied; it must equal the plain formula."""
+"""The row id, whose expression is longer than its formula because a generated column allows less."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ TIMES = {
 
 
 @pytest.mark.parametrize("month", TIMES, ids=str)
-def test_the_row_id_equals_the_formula_wherever_a_time_lies(
+def test_row_id_equals_formula_for_any_time(
     load: Callable[[RawFile], MergeResult],
     write: Callable[..., RawFile],
     query: Callable[..., list[tuple]],
@@ -45,7 +45,7 @@ def test_the_row_id_equals_the_formula_wherever_a_time_lies(
     assert [made for made, _ in ids] == [formula for _, formula in ids]
 
 
-def test_a_backslash_is_a_character_like_others(
+def test_backslash_is_loaded_as_it_is(
     load: Callable[[RawFile], MergeResult], write: Callable[..., RawFile], query: Callable[..., list[tuple]]
 ) -> None:
     values = ["\\", "\\N", "\\.", "a\\tb", "\\\\"]

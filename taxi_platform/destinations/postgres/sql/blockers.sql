@@ -1,5 +1,6 @@
--- Who holds locks on these tables for as long as an exchange tries at a time, and so keeps it waiting. A first load
--- waits neither for readers nor for writers, only for those who lock a table as a whole.
+-- The sessions whose locks on these tables keep the platform waiting. A first load waits only for sessions that lock a
+-- whole table; `readers` says that reading and writing sessions count too. Of another role's session a role without
+-- pg_read_all_stats sees neither state nor start, so these may be null.
 select distinct
     activity.pid,
     activity.usename,
@@ -10,8 +11,8 @@ from pg_locks
 join pg_stat_activity as activity using (pid)
 where pg_locks.relation = any(%(tables)s::oid[])
     and pg_locks.granted
-    and (%(exchanges)s or pg_locks.mode not in ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock'))
-    and activity.datname = current_database()
+    and (%(readers)s or pg_locks.mode not in ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock'))
+    and pg_locks.database = (select oid from pg_database where datname = current_database())
     and activity.pid <> pg_backend_pid()
-    and activity.xact_start < clock_timestamp() - interval '1 second'
+    and coalesce(activity.xact_start < clock_timestamp() - interval '1 second', true)
 order by activity.pid

@@ -1,4 +1,4 @@
--- The partitions of a trips table: the file that each holds, and the record that is its comment.
+-- The partitions of a table of trips: the bound names the file that each holds, the comment is its load record.
 select
     child.oid,
     child.relnamespace::regnamespace::text as schema,
