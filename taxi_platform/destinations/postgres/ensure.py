@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import psycopg
 from psycopg import sql
 
-from taxi_platform.destinations.postgres.catalog import attached
+from taxi_platform.destinations.postgres.catalog import attached, records_of
 from taxi_platform.destinations.postgres.locks import SWAP_TIMEOUT, TableReplacedError, retry_while_locked
 from taxi_platform.destinations.postgres.sql import statement
 from taxi_platform.destinations.postgres.tables import (
@@ -148,14 +148,21 @@ def _missing_triggers(connection: psycopg.Connection, colour: Colour) -> Iterato
             "create trigger {} after insert or update or delete on {} for each row execute function {}()"
         ).format(trigger, parent_table(colour), function)
     elif found[0] not in ("O", "A"):
+        # What was changed while it was disabled is not known, so all loaded months count as changed.
         yield sql.SQL("alter table {} enable trigger {}").format(parent_table(colour), trigger)
+        for filename in records_of(attached(connection, colour)):
+            yield sql.SQL(
+                "insert into {} values ({}, 'DISABLE TRIGGER', 'a user', now()) on conflict do nothing"
+            ).format(sql.Identifier(SCHEMA, "changes"), sql.Literal(filename))
+    # Partitions first: one that is attached meanwhile has its trigger already.
+    partitions = attached(connection, colour)
     with_trigger = {
         oid
         for (oid,) in connection.execute(
             "select tgrelid from pg_trigger where tgname = %s", [RECORD_TRUNCATE]
         ).fetchall()
     }
-    for partition in attached(connection, colour).values():
+    for partition in partitions.values():
         if partition.schema == SCHEMA and partition.oid not in with_trigger:
             yield truncate_trigger(partition.table, partition.filename)
 

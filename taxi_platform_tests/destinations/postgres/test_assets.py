@@ -1,4 +1,4 @@
-"""The Postgres leg as Dagster runs it: from a mirror over HTTP to rows, checks and what the web interface shows."""
+"""The assets as Dagster runs them: from a mirror over HTTP to rows, checks and metadata."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ from taxi_platform_tests.support.trip_files import csv_text, publish, trip
 
 GREEN = TripMonth.from_key("green|2020-04")
 YELLOW = TripMonth.from_key("yellow|2020-04")
-LEG = ("raw_csv", "postgres_staging", "postgres_tripdata")
+ASSETS = ("raw_csv", "postgres_staging", "postgres_tripdata")
 
 
 class Platform:
@@ -43,7 +43,7 @@ class Platform:
     def run(self, month: TripMonth, *assets: str) -> dg.ExecuteInProcessResult:
         return self.defs.resolve_implicit_global_asset_job_def().execute_in_process(
             partition_key=month.key,
-            asset_selection=[dg.AssetKey(name) for name in assets or LEG],
+            asset_selection=[dg.AssetKey(name) for name in assets or ASSETS],
             instance=self.instance,
             raise_on_error=False,
         )
@@ -85,7 +85,7 @@ def failure(result: dg.ExecuteInProcessResult) -> tuple[str, str]:
     return str(event.step_key), str(data.user_failure_data.description)
 
 
-def test_a_month_arrives_and_says_what_was_done(platform: Platform, mirror: HttpMirror) -> None:
+def test_load_reports_rows_and_preview(platform: Platform, mirror: HttpMirror) -> None:
     rows = [trip(GREEN), trip(GREEN, "02 00:00:00"), trip(GREEN, "2009-01-01 00:00:00")]
     publish(mirror.folder, GREEN, csv_text(GREEN, rows))
     result = platform.run(GREEN)
@@ -103,7 +103,7 @@ def test_a_month_arrives_and_says_what_was_done(platform: Platform, mirror: Http
     assert platform.query("select count(*) from green_tripdata") == [(3,)]
 
 
-def test_the_sha256_is_the_data_version_all_along(platform: Platform, mirror: HttpMirror) -> None:
+def test_sha256_is_the_data_version_of_all_assets(platform: Platform, mirror: HttpMirror) -> None:
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
     result = platform.run(GREEN)
     sha256 = shown(result, "raw_csv")["sha256"]
@@ -114,9 +114,7 @@ def test_the_sha256_is_the_data_version_all_along(platform: Platform, mirror: Ht
 
 
 @pytest.mark.parametrize("month", [GREEN, YELLOW], ids=["green", "yellow"])
-def test_columns_are_described_and_lead_back_to_the_file(
-    platform: Platform, mirror: HttpMirror, month: TripMonth
-) -> None:
+def test_columns_have_descriptions_and_lineage(platform: Platform, mirror: HttpMirror, month: TripMonth) -> None:
     publish(mirror.folder, month, csv_text(month, [trip(month)]))
     result = platform.run(month)
     for asset in ("postgres_staging", "postgres_tripdata"):
@@ -133,7 +131,7 @@ def test_columns_are_described_and_lead_back_to_the_file(
         assert set(deps["unique_row_id"]) == {column.name for column in month.colour.row_id}
 
 
-def test_checks_count_in_the_table_and_warn_of_strays(platform: Platform, mirror: HttpMirror) -> None:
+def test_checks_count_rows_and_warn_of_out_of_month_rows(platform: Platform, mirror: HttpMirror) -> None:
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
     assert checks(platform.run(GREEN)) == {
         "every_row_accounted_for": True,
@@ -159,34 +157,34 @@ def every_row_accounted_for(platform: Platform, month: TripMonth) -> dg.AssetChe
     return evaluation
 
 
-def test_a_row_that_somebody_deleted_is_noticed_and_comes_back(platform: Platform, mirror: HttpMirror) -> None:
+def test_deleted_row_fails_check_and_rerun_restores_it(platform: Platform, mirror: HttpMirror) -> None:
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN), trip(GREEN)]))
     platform.run(GREEN)
     platform.query("delete from green_tripdata where ctid = '(0,1)' returning 1")
 
     check = every_row_accounted_for(platform, GREEN)
     assert not check.passed
-    assert "Rows were added or deleted since the month was loaded. Re-execute" in str(check.description)
+    assert "changed by hand since the month was loaded: DELETE by taxi at" in str(check.description)
     step, says = failure(platform.run(GREEN, "postgres_tripdata"))
     assert step == "postgres_tripdata"
-    assert "does not hold it, or not all of it" in says
+    assert "does not have all of its rows unchanged" in says
 
     result = platform.run(GREEN)
     assert checks(result)["every_row_accounted_for"]
     assert shown(result, "postgres_tripdata")["changed"] is True
 
 
-def test_a_second_run_fetches_stages_and_exchanges_nothing(platform: Platform, mirror: HttpMirror) -> None:
+def test_second_run_changes_nothing(platform: Platform, mirror: HttpMirror) -> None:
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
     first = platform.run(GREEN)
     second = platform.run(GREEN)
     assert shown(second, "raw_csv")["reused"] is True
-    assert shown(second, "postgres_staging")["in_place_already"] is True
+    assert shown(second, "postgres_staging")["already_loaded"] is True
     assert shown(second, "postgres_tripdata")["changed"] is False
     assert shown(second, "postgres_tripdata")["loaded_at"] == shown(first, "postgres_tripdata")["loaded_at"]
 
 
-def test_a_corrected_file_is_noticed_and_takes_the_place_of_the_older(platform: Platform, mirror: HttpMirror) -> None:
+def test_corrected_file_replaces_month(platform: Platform, mirror: HttpMirror) -> None:
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
     older = shown(platform.run(GREEN), "raw_csv")["sha256"]
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN), trip(GREEN, fare_amount="9")]))
@@ -195,11 +193,11 @@ def test_a_corrected_file_is_noticed_and_takes_the_place_of_the_older(platform: 
     assert (table["rows_in_table"], table["replaced_sha256"]) == (2, older)
 
 
-def test_each_asset_alone_does_the_sensible_thing(platform: Platform, mirror: HttpMirror) -> None:
+def test_each_asset_can_be_materialized_alone(platform: Platform, mirror: HttpMirror) -> None:
     step, says = failure(platform.run(GREEN, "postgres_tripdata"))
     assert step == "postgres_tripdata"
     assert "Nothing is staged for green|2020-04" in says
-    assert "A rerun of this asset alone does not help" in says
+    assert "Materialize the asset with what it is made from" in says
 
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
     assert shown(platform.run(GREEN, "postgres_staging"), "postgres_staging")["rows_staged"] == 1
@@ -210,7 +208,7 @@ def test_each_asset_alone_does_the_sensible_thing(platform: Platform, mirror: Ht
     assert platform.query("select count(*) from green_tripdata") == [(1,)]
 
 
-def test_a_bad_file_fails_once_with_one_error_and_changes_nothing(platform: Platform, mirror: HttpMirror) -> None:
+def test_bad_file_fails_once_and_changes_nothing(platform: Platform, mirror: HttpMirror) -> None:
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
     assert platform.run(GREEN).success
     before = platform.query("select *, xmin::text from green_tripdata")
@@ -223,8 +221,8 @@ def test_a_bad_file_fails_once_with_one_error_and_changes_nothing(platform: Plat
     assert platform.query("select *, xmin::text from green_tripdata") == before
 
 
-def test_transient_failures_are_tried_again_and_permanent_ones_are_not() -> None:
-    for name in LEG:
+def test_only_transient_errors_are_retried() -> None:
+    for name in ASSETS:
         asset = build_defs().resolve_asset_graph().get(dg.AssetKey(name)).assets_def
         policy = asset.node_def.retry_policy  # pyright: ignore[reportAttributeAccessIssue]
         assert policy.backoff == dg.Backoff.EXPONENTIAL
@@ -256,7 +254,7 @@ def materialize(folder: Path, month: TripMonth, **settings: str) -> subprocess.C
     )
 
 
-def test_the_readmes_command_loads_a_month_into_the_embedded_server(mirror: HttpMirror, cli_home: Path) -> None:
+def test_readme_command_loads_into_embedded_server(mirror: HttpMirror, cli_home: Path) -> None:
     """Typed where the README has it typed: Dagster reads the dagster.yaml that lies there."""
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN), trip(GREEN)]))
     done = materialize(REPO, GREEN, TAXI_HOME=str(cli_home), TAXI_SOURCE_URL=mirror.url)
@@ -265,9 +263,7 @@ def test_the_readmes_command_loads_a_month_into_the_embedded_server(mirror: Http
         assert connection.execute("select count(*) from green_tripdata").fetchall() == [(2,)]
 
 
-def test_the_readmes_command_takes_settings_from_a_dotenv_file(
-    mirror: HttpMirror, postgres15_url: str, tmp_path: Path
-) -> None:
+def test_readme_command_reads_a_dotenv_file(mirror: HttpMirror, postgres15_url: str, tmp_path: Path) -> None:
     """To a PostgreSQL 15 with a password over TCP."""
     publish(mirror.folder, YELLOW, csv_text(YELLOW, [trip(YELLOW)]))
     settings = f"TAXI_HOME={tmp_path}/home\nTAXI_SOURCE_URL={mirror.url}\nTAXI_POSTGRES_URL={postgres15_url}\n"
@@ -280,7 +276,7 @@ def test_the_readmes_command_takes_settings_from_a_dotenv_file(
 
 
 @pytest.mark.parametrize(("server", "at_most"), [("postgres_url", 99), ("postgres15_url", 3)], ids=["18", "15"])
-def test_real_files_arrive_whole_with_ids_that_postgres_computes(
+def test_real_files_are_loaded_completely(
     real_files: Path,
     serve_folder: ServeFolder,
     request: pytest.FixtureRequest,

@@ -68,9 +68,7 @@ def test_file_replaced_during_staging_is_not_staged(write: Write, postgres: Post
     """It has as many rows as before, so only its sha256 tells."""
     file = write(APRIL, [trip(APRIL, fare_amount="8")])
     write(APRIL, [trip(APRIL, fare_amount="9")])
-    with pytest.raises(
-        SourceUnavailable, match=r"was replaced .*\nNothing was staged. A rerun may"
-    ):
+    with pytest.raises(SourceUnavailable, match=r"was replaced .*\nNothing was staged. A rerun may"):
         stage(postgres, file)
     assert query(LEFT_OVER) == []
 
@@ -110,9 +108,7 @@ def test_swap_reports_objects_that_depend_on_partition(load: Load, write: Write,
 
 
 def test_merge_without_staging_says_what_to_do(postgres: Postgres) -> None:
-    with pytest.raises(
-        NotStaged, match=r"with what it is made from.*--partition 'green\|2020-04'"
-    ):
+    with pytest.raises(NotStaged, match=r"with what it is made from.*--partition 'green\|2020-04'"):
         merge(postgres, APRIL)
 
 

@@ -185,7 +185,7 @@ def test_reader_blocks_swap_until_timeout(load: Load, write: Write, query: Query
     with reading(each_postgres_url) as pid, ThreadPoolExecutor(1) as pool:
         reader = pool.submit(keep_asking)
         try:
-            with pytest.raises(TableBusy, match=rf"(?s)pid {pid} \(.*blocking pids: {pid}\)") as caught:
+            with pytest.raises(TableBusy, match=rf"(?s)pid {pid} \(.*blocking pids: {pid};") as caught:
                 load(corrected)
         finally:
             stop.set()

@@ -3,8 +3,9 @@ create function {schema}.load_record(comment text) returns jsonb
 language plpgsql immutable strict
 as $$
 declare
-    record jsonb := comment;
+    record jsonb;
 begin
+    record := comment;
     return case when record ? 'sha256' then record end;
 exception when others then
     return null;
