@@ -47,7 +47,7 @@ def test_a_restored_dump_has_the_rows_the_records_and_the_rights(databases: Embe
         with restored.connect("test") as connection:
             assert attached(connection, month.colour)[month.filename].record == record
         # It knows that the month is loaded, and may change it.
-        assert stage(restored, file) is None
+        assert stage(restored, file).is_loaded
         newer = raw_file(tmp_path, month, csv_text(month, [trip(month, "03 10:00:00")]))
         stage(restored, newer)
         assert merge(restored, month).changed
