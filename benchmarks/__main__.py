@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import figures, report
+from benchmarks import figures, journey, report
 from benchmarks.figures import Bench, Figure
 from benchmarks.startup import startup
 from benchmarks.work import Files
@@ -27,7 +27,11 @@ GROUPS: dict[str, Callable[[Bench], list[Figure]]] = {
     "startup": startup,
     "backfill": figures.backfill,
     "others": figures.others,
+    "journey": journey.journey,
+    "journey-small": journey.journey_small,
 }
+SMALLER = {"journey-small"}
+"""Groups that are measured only when they are named."""
 DOCS = Path(__file__).parents[1] / "docs"
 
 
@@ -44,7 +48,7 @@ def main(names: list[str]) -> None:
             )
             path = DOCS / "benchmarks.json" if not names else Path("benchmarks.json")
             found: list[Figure] = []
-            for group in names or GROUPS:
+            for group in names or [each for each in GROUPS if each not in SMALLER]:
                 found += GROUPS[group](bench)
                 report.write_json(path, bench, found)
             print(report.table(found))

@@ -19,6 +19,7 @@ from sqlalchemy import create_engine
 from benchmarks.work import Work
 from taxi_platform.destinations.postgres.tables import definition, name_of, table_columns
 from taxi_platform.trips.columns import FILENAME, UNIQUE_ROW_ID, Colour, Column, Kind
+from taxi_platform.trips.partitions import TripMonth
 
 _READ = 1 << 20
 
@@ -27,7 +28,7 @@ def floor(url: str, work: Work) -> None:
     """Bare COPY of the CSV into an unlogged table: no ids, no second table, nothing durable."""
     columns = list(work.month.colour.columns)
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(_create("create unlogged table floor ({})", columns))
+        connection.execute(create("create unlogged table floor ({})", columns))
         _copy(connection, "floor", columns, work.csv)
 
 
@@ -35,7 +36,7 @@ def flow_tables(url: str, colour: Colour) -> None:
     """The two tables that the flow keeps."""
     with psycopg.connect(url, autocommit=True) as connection:
         for table in ("flow_tripdata", "flow_staging"):
-            connection.execute(_create(f"create table if not exists {table} ({{}})", table_columns(colour)))
+            connection.execute(create(f"create table if not exists {table} ({{}})", table_columns(colour)))
 
 
 def flow(url: str, work: Work) -> None:
@@ -44,24 +45,29 @@ def flow(url: str, work: Work) -> None:
     unpacked = work.gz.with_suffix("")
     with unpacked.open("wb") as file:
         subprocess.run(["gunzip", "--stdout", work.gz], stdout=file, check=True)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("truncate flow_staging")
+        _copy(connection, "flow_staging", list(colour.columns), unpacked)
+        for statement in flow_statements(work.month):
+            connection.execute(statement)
+
+
+def flow_statements(month: TripMonth) -> list[sql.Composed]:
+    """Return the flow's statements that follow the COPY into its staging table."""
+    colour = month.colour
     row_id = sql.SQL(" || ").join(
         sql.SQL("coalesce(cast({} as text), '')").format(name_of(column)) for column in colour.row_id
     )
     names = [name_of(column) for column in table_columns(colour)]
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("truncate flow_staging")
-        _copy(connection, "flow_staging", list(colour.columns), unpacked)
-        connection.execute(
-            sql.SQL("update flow_staging set unique_row_id = md5({}), filename = {}").format(
-                row_id, sql.Literal(work.month.filename)
-            )
-        )
-        connection.execute(
-            sql.SQL(
-                "merge into flow_tripdata as t using flow_staging as s on t.unique_row_id = s.unique_row_id "
-                "when not matched then insert ({}) values ({})"
-            ).format(sql.SQL(", ").join(names), sql.SQL(", ").join(sql.SQL("s.{}").format(name) for name in names))
-        )
+    return [
+        sql.SQL("update flow_staging set unique_row_id = md5({}), filename = {}").format(
+            row_id, sql.Literal(month.filename)
+        ),
+        sql.SQL(
+            "merge into flow_tripdata as t using flow_staging as s on t.unique_row_id = s.unique_row_id "
+            "when not matched then insert ({}) values ({})"
+        ).format(sql.SQL(", ").join(names), sql.SQL(", ").join(sql.SQL("s.{}").format(name) for name in names)),
+    ]
 
 
 def pandas(url: str, work: Work) -> None:
@@ -104,7 +110,8 @@ def dlt(url: str, work: Work) -> None:
     pipeline.run(trips(), loader_file_format="csv").raise_on_failed_jobs()
 
 
-def _create(statement: str, columns: list[Column]) -> sql.Composed:
+def create(statement: str, columns: list[Column]) -> sql.Composed:
+    """Return the statement with the definitions of the columns."""
     return sql.SQL(statement).format(sql.SQL(", ").join(definition(column) for column in columns))  # pyright: ignore[reportArgumentType]
 
 
