@@ -7,16 +7,15 @@ import os
 import shutil
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
-from taxi_platform.analytics.commands import report
 from taxi_platform.automation import reconcile as reconciliation
 from taxi_platform.automation.backfill.progress import show
 from taxi_platform.data_directory import shown
-from taxi_platform.demo.commands import demo, demo_gcp
 from taxi_platform.destinations.base import Destination
 from taxi_platform.destinations.registry import DESTINATIONS
 from taxi_platform.errors import TaxiError
@@ -24,6 +23,13 @@ from taxi_platform.local.instance import claim, demo_home, embedded_server, is_c
 from taxi_platform.settings import Settings
 from taxi_platform.trips.columns import COLOURS
 from taxi_platform.trips.partitions import months_between
+
+_LATE = {
+    "demo": ("taxi_platform.demo.commands", "demo"),
+    "demo-gcp": ("taxi_platform.demo.commands", "demo_gcp"),
+    "report": ("taxi_platform.analytics.commands", "report"),
+}
+"""Module and function of each command that is imported when it is run."""
 
 
 class _DestinationChoice(click.Choice):
@@ -40,7 +46,19 @@ class _DestinationChoice(click.Choice):
 
 
 class _Group(click.Group):
-    """A command group that prints the platform's own errors as text instead of a traceback."""
+    """A command group that prints the platform's own errors as text instead of a traceback.
+
+    Commands in `_LATE` are imported when one is run: importing what they need takes half a second.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_LATE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _LATE:
+            module, function = _LATE[cmd_name]
+            return getattr(import_module(module), function)
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -150,10 +168,5 @@ def _homes() -> tuple[Path, Path]:
     return home, demo_home(home)
 
 
-for _command in (
-    report,
-    demo,
-    demo_gcp,
-    *(command for destination in DESTINATIONS for command in destination.commands),
-):
+for _command in (command for destination in DESTINATIONS for command in destination.commands):
     main.add_command(_command)

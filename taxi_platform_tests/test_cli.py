@@ -156,10 +156,10 @@ def test_dev_shows_the_demos_runs_and_ends_with_ctrl_c(folder: Folder, demo: str
     assert password not in log.read_text()
 
 
-def test_a_home_that_cannot_be_made_is_named(folder: Folder) -> None:
+def test_unusable_data_directory_is_named(folder: Folder) -> None:
     said = folder.run("dev", expected=1, TAXI_HOME="/dev/null/home")
     assert "The folder /dev/null/home/postgres cannot be created: Not a directory." in said
-    assert "set TAXI_HOME" in said
+    assert "Set TAXI_HOME" in said
     assert "Traceback" not in said
 
 

@@ -89,8 +89,8 @@ def print_report() -> None:
         ) as context:
             requests = defs.resolve_schedule_def("green_schedule").evaluate_tick(context).run_requests or []
         months = [TripMonth.from_key(f"green|2020-0{number}") for number in (3, 4)]
-        backfill = Backfill(SHELF, resources, instance, workers=1, definitions=__name__)
-        outcomes = list(backfill.run(months))
+        with Backfill(SHELF, resources, months, workers=1, definitions=__name__) as backfill:
+            outcomes = list(backfill.run(instance))
         freshness = defs.resolve_job_def("freshness").execute_in_process(instance=instance)
     option = next(param for param in main.commands["backfill"].params if param.name == "destination")
     report = {

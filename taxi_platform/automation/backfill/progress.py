@@ -13,6 +13,7 @@ from taxi_platform.automation.backfill.runner import Backfill, Outcome
 from taxi_platform.destinations.base import SOURCE, Destination
 from taxi_platform.local.instance import prepare, runs_at_once
 from taxi_platform.settings import Settings
+from taxi_platform.trips.load_record import months_to_reload
 from taxi_platform.trips.partitions import TripMonth
 
 INTERRUPTED = 130
@@ -32,19 +33,18 @@ def show(months: list[TripMonth], destination: Destination, *, again: bool) -> i
     interrupted = False
     for stop in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores SIGINT by default
         signal.signal(stop, signal.default_int_handler)
-    with dg.DagsterInstance.get() as instance:
-        backfill = Backfill(destination, resources, instance, runs_at_once())
-        with _Bar(backfill, len(months)) as bar:
-            try:
-                for outcome in backfill.run(months, again=again, tick=bar.tick):
-                    done.append(outcome)
-                    bar.add(outcome)
-            except KeyboardInterrupt:
-                interrupted = True
+    backfill = Backfill(destination, resources, months, runs_at_once(), again=again)
+    try:
+        with backfill, dg.DagsterInstance.get() as instance, _Bar(backfill, instance) as bar:
+            for outcome in backfill.run(instance, bar.tick):
+                done.append(outcome)
+                bar.add(outcome)
+    except KeyboardInterrupt:
+        interrupted = True
     click.echo(_summary(months, done, interrupted=interrupted))
     if interrupted:
         return INTERRUPTED
-    outdated = backfill.to_reload(months[0].colour)
+    outdated = months_to_reload(backfill.loaded_months())
     if outdated:
         click.echo(
             f"These months may lack rows or columns and must be reloaded: {', '.join(m.month for m in outdated)}. "
@@ -56,9 +56,10 @@ def show(months: list[TripMonth], destination: Destination, *, again: bool) -> i
 class _Bar:
     """The progress bar: months done, time left, rows per second, and the phase of each month that is being loaded."""
 
-    def __init__(self, backfill: Backfill, months: int) -> None:
+    def __init__(self, backfill: Backfill, instance: dg.DagsterInstance) -> None:
         self._backfill = backfill
-        self._bar = tqdm(total=months, unit="month", desc=backfill.destination.name, dynamic_ncols=True)
+        self._instance = instance
+        self._bar = tqdm(total=len(backfill.months), unit="month", desc=backfill.destination.name, dynamic_ncols=True)
         self._began = time.monotonic()
         self._rows = 0
 
@@ -85,12 +86,12 @@ class _Bar:
         self._bar.set_postfix_str(", ".join([f"{rate:,} rows/s", *sorted(self._phases())]))
 
     def _phases(self) -> Iterator[str]:
-        instance, months = self._backfill.instance, {run: month for month, run in list(self._backfill.running.items())}
+        months = {run: month for month, run in list(self._backfill.running.items())}
         if not months:
             return
         started = dg.RunsFilter(run_ids=list(months), statuses=[dg.DagsterRunStatus.STARTED])
-        for run in instance.get_runs(started):
-            steps = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_START)
+        for run in self._instance.get_runs(started):
+            steps = self._instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_START)
             if steps:
                 yield f"{months[run.run_id].month} {phase_of(steps[-1].step_key or '', self._backfill.destination)}"
 

@@ -9,9 +9,10 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from typing import Self
 
 import dagster as dg
 
@@ -19,7 +20,6 @@ from taxi_platform.automation.backfill.worker import Task
 from taxi_platform.automation.backfill.worker_process import WorkerEnded, WorkerProcess
 from taxi_platform.destinations.base import SOURCE, Destination, Resources
 from taxi_platform.errors import TaxiError
-from taxi_platform.trips.columns import Colour
 from taxi_platform.trips.load_record import LoadRecord, months_to_reload
 from taxi_platform.trips.partitions import TripMonth
 
@@ -52,9 +52,11 @@ class Backfill:
 
     destination: Destination
     resources: Resources
-    instance: dg.DagsterInstance
+    months: Sequence[TripMonth]
     workers: int
     """Months that are loaded at the same time."""
+    again: bool = False
+    """Whether months that are loaded already are loaded again."""
     definitions: str = "taxi_platform.definitions"
     """Module whose `defs` the workers load."""
     tag: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
@@ -67,21 +69,31 @@ class Backfill:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     """Held to move a worker from one list to the other, and to stop: no worker gets a month after that."""
 
-    def run(
-        self, months: Iterable[TripMonth], *, again: bool = False, tick: Callable[[], None] = lambda: None
-    ) -> Iterator[Outcome]:
+    def __post_init__(self) -> None:
+        found = {} if self.again else self.loaded_months()
+        outdated = months_to_reload(found)
+        self._current = {month: found[month] for month in self.months if month in found and month not in outdated}
+        self._waiting = [month for month in self.months if month not in self._current]
+
+    def __enter__(self) -> Self:
+        """Start the workers, which import the definitions while the caller opens Dagster's instance."""
+        self._idle = [WorkerProcess(self.definitions) for _ in self._waiting[: self.workers]]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._idle:
+            worker.close(_GRACE_SECONDS)
+
+    def run(self, instance: dg.DagsterInstance, tick: Callable[[], None] = lambda: None) -> Iterator[Outcome]:
         """Load the months and yield the outcome of each when it is known; call `tick` about once a second.
 
-        Loaded months are skipped unless `again` is set or they must be reloaded. If the caller is interrupted
-        (KeyboardInterrupt), unfinished runs are interrupted too.
+        Loaded months are skipped unless they must be reloaded. If the caller is interrupted (KeyboardInterrupt),
+        unfinished runs are interrupted too.
         """
-        wanted = list(months)
-        loaded = {} if again or not wanted else self.current_months(wanted[0].colour)
-        for month in wanted:
-            if month in loaded:
-                yield Outcome(month, loaded[month].rows, loaded[month].rows_skipped, skipped=True)
+        for month, record in self._current.items():
+            yield Outcome(month, record.rows, record.rows_skipped, skipped=True)
         with ThreadPoolExecutor(self.workers) as pool:
-            waiting = {pool.submit(self._load, month) for month in wanted if month not in loaded}
+            waiting = {pool.submit(self._load, month, instance) for month in self._waiting}
             try:
                 while waiting:
                     done, waiting = wait(waiting, _TICK_SECONDS, FIRST_COMPLETED)
@@ -90,19 +102,10 @@ class Backfill:
             except BaseException:
                 self._stop(waiting)
                 raise
-            finally:
-                for worker in self._idle:
-                    worker.close(_GRACE_SECONDS)
 
-    def current_months(self, colour: Colour) -> dict[TripMonth, LoadRecord]:
-        """Return the load records of the loaded months that need no reload."""
-        loaded = self.destination.loaded_months(self.resources, colour)
-        outdated = months_to_reload(loaded)
-        return {month: record for month, record in loaded.items() if month not in outdated}
-
-    def to_reload(self, colour: Colour) -> list[TripMonth]:
-        """Return the loaded months that would be loaded differently now."""
-        return months_to_reload(self.destination.loaded_months(self.resources, colour))
+    def loaded_months(self) -> Mapping[TripMonth, LoadRecord]:
+        """Return the load records of the colour's months, as the destination has them."""
+        return self.destination.loaded_months(self.resources, self.months[0].colour)
 
     def assets(self) -> list[dg.AssetKey]:
         """Return the keys of the assets that a run of a month materializes."""
@@ -113,14 +116,13 @@ class Backfill:
         record: LoadRecord | None = None
         if error is None:
             try:
-                found: Mapping[TripMonth, LoadRecord] = self.destination.loaded_months(self.resources, month.colour)
-                record = found.get(month)
+                record = self.loaded_months().get(month)
             except TaxiError as failure:
                 error = f"its run succeeded, and {self.destination.name} did not respond afterwards: {failure.what}"
         rows, skipped = (record.rows, record.rows_skipped) if record else (0, 0)
         return Outcome(month, rows, skipped, seconds, error=error)
 
-    def _load(self, month: TripMonth) -> Outcome:
+    def _load(self, month: TripMonth, instance: dg.DagsterInstance) -> Outcome:
         began = time.monotonic()
         error: str | None = None
         for _ in range(ATTEMPTS):
@@ -131,7 +133,7 @@ class Backfill:
             except WorkerEnded as ended:
                 killed, error = ended.killed, str(ended)
             if error is not None:
-                self._end_run(run_id, error)
+                self._end_run(instance, run_id, error)
             if not killed or self._stopping:
                 break
         del self.running[month]
@@ -175,12 +177,12 @@ class Backfill:
             for worker in self._busy:
                 worker.interrupt(signal.SIGKILL)
 
-    def _end_run(self, run_id: str, reason: str) -> None:
+    def _end_run(self, instance: dg.DagsterInstance, run_id: str, reason: str) -> None:
         """Mark the run as ended in Dagster's history if its worker could not."""
-        run = self.instance.get_run_by_id(run_id)
+        run = instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return
         if self._stopping:
-            self.instance.report_run_canceled(run, message="The backfill was stopped.")
+            instance.report_run_canceled(run, message="The backfill was stopped.")
         else:
-            self.instance.report_run_failed(run, message=f"The worker ended before the run: {reason}.")
+            instance.report_run_failed(run, message=f"The worker ended before the run: {reason}.")

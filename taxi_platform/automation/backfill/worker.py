@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from importlib import import_module
 from typing import TypedDict
 
@@ -61,8 +62,12 @@ def main(definitions: str) -> None:
     # Whatever a library prints would be read as an answer.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     job = import_module(definitions).defs.resolve_job_def(JOB)
-    with dg.DagsterInstance.get() as instance:
+    import_module("dagster_postgres")  # as long as there is nothing else to do
+    with ExitStack() as stack:
+        instance: dg.DagsterInstance | None = None
         for line in sys.stdin:
+            # Opened with the first task: until then the runner may be creating the history's tables.
+            instance = instance or stack.enter_context(dg.DagsterInstance.get())
             print(json.dumps({"error": load(job, instance, json.loads(line))}), file=answers, flush=True)
 
 

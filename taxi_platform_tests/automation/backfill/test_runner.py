@@ -168,8 +168,9 @@ def test_database_outage_after_a_run_fails_only_its_month(tmp_path, mirror, post
         def loaded_months(self, resources: Resources, colour: Colour) -> Mapping[TripMonth, LoadRecord]:
             return loaded_months(Postgres(url=next(urls)), colour)
 
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        first, second = Backfill(Unreliable(), {}, instance, workers=1).run(MONTHS[:2])
+    backfill = Backfill(Unreliable(), {}, MONTHS[:2], workers=1)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance, backfill:
+        first, second = backfill.run(instance)
 
     assert "its run succeeded, and postgres did not respond afterwards: Postgres does not answer" in (first.error or "")
     assert (second.error, second.rows) == (None, 4)
@@ -192,8 +193,8 @@ def test_one_worker_loads_several_months(tmp_path, mirror, postgres_url, monkeyp
     for name, value in terminal.environment.items():
         monkeypatch.setenv(name, value)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        backfill = Backfill(POSTGRES, POSTGRES.resources({}), instance, workers=1)
-        outcomes = list(backfill.run(MONTHS))
+        with Backfill(POSTGRES, POSTGRES.resources({}), MONTHS, workers=1) as backfill:
+            outcomes = list(backfill.run(instance))
         messages = [event.message for run in instance.get_runs() for event in instance.all_logs(run.run_id)]
 
     assert [outcome.rows for outcome in outcomes] == [3, 4, 5]
@@ -204,10 +205,9 @@ def test_one_worker_loads_several_months(tmp_path, mirror, postgres_url, monkeyp
 def test_worker_that_cannot_start_fails_the_month(tmp_path, postgres_url):
     (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        backfill = Backfill(
-            POSTGRES, {"postgres": Postgres(url=postgres_url)}, instance, workers=1, definitions="no.such.module"
-        )
-        [outcome] = backfill.run(MONTHS[:1])
+        resources = {"postgres": Postgres(url=postgres_url)}
+        with Backfill(POSTGRES, resources, MONTHS[:1], workers=1, definitions="no.such.module") as backfill:
+            [outcome] = backfill.run(instance)
 
     assert outcome.error == "the worker process ended with status 1: ModuleNotFoundError: No module named 'no'"
 
