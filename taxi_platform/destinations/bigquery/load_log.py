@@ -76,11 +76,11 @@ def ensure(dataset: Dataset) -> None:
     name = dataset.table_name(TABLE)
     found = dataset.get_table(name)
     if found is None:
-        table = bigquery.Table(str(name), schema=_schema())
+        table = bigquery.Table(str(name), schema=schema())
         table.description = "Load records of the trip tables: a row per file, and one per colour."
         dataset.create_table(table)
     else:
-        add_columns(dataset, found, _schema(), _LABELS)
+        add_columns(dataset, found, schema(), _LABELS)
 
 
 def add_columns(
@@ -112,7 +112,8 @@ def begin(dataset: Dataset, colour: Colour, mark: str) -> None:
     )
 
 
-def _schema() -> list[bigquery.SchemaField]:
+def schema() -> list[bigquery.SchemaField]:
+    """Return the columns of the table: those of release 0.1, then those that were added since."""
     field = bigquery.SchemaField
     skipped = [
         field("filename", "STRING", description="The file that has the rows."),
