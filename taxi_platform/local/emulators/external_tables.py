@@ -118,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
             status = 404 if errors[0]["reason"] == "notFound" else 400
             failure = {"code": status, "message": errors[0]["message"], "errors": errors}
             content = json.dumps({"error": failure}).encode()
-        self._answer(status, kind, content)
+        self._answer(status, kind, content, location=self._location)
 
     do_PATCH = do_PUT = do_GET  # noqa: N815
 
@@ -161,12 +161,16 @@ class _Handler(BaseHTTPRequestHandler):
             headers = {name: value for name, value in self.headers.items() if name.lower() in _HANDED_ON}
             connection.request(method, path, body, headers)
             response = connection.getresponse()
+            # Where the content of a resumable upload goes, to the emulator itself.
+            self._location = response.getheader("location")
             return response.status, response.getheader("content-type", ""), response.read()
         finally:
             connection.close()
 
-    def _answer(self, status: int, kind: str, content: bytes) -> None:
+    def _answer(self, status: int, kind: str, content: bytes, location: str | None = None) -> None:
         self.send_response(status)
+        if location:
+            self.send_header("location", location)
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(content)))
         self.end_headers()
