@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from taxi_platform.analytics.bigquery_marts import BigQueryMarts
 from taxi_platform.analytics.lake_marts import LakeMarts
 from taxi_platform.analytics.mart_assets import mart_assets
 from taxi_platform.analytics.marts import Marts
@@ -11,7 +12,7 @@ from taxi_platform.analytics.sensor import marts_sensor
 from taxi_platform.analytics.zones import taxi_zones
 from taxi_platform.destinations.registry import DESTINATIONS
 
-MARTS_OF: dict[str, type[Marts]] = {"postgres": PostgresMarts, "lake": LakeMarts}
+MARTS_OF: dict[str, type[Marts]] = {"postgres": PostgresMarts, "bigquery": BigQueryMarts, "lake": LakeMarts}
 """The marts of each destination, by its name."""
 
 MARTS = [MARTS_OF[each.name](each) for each in DESTINATIONS if each.name in MARTS_OF]

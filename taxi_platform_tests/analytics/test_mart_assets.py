@@ -98,7 +98,7 @@ def test_real_month_answers_published_questions(
     with dg.DagsterInstance.ephemeral() as instance:
         platform = Platform(real_files, postgres_url, tmp_path, instance)
         answers = {}
-        for name in MARTS_OF:
+        for name in ("postgres", "lake"):
             assert platform.run(*(f'"{name}/{model}"' for model in RESULTS), month=APRIL).success
             answers[name] = {
                 model: platform.query(name, f"select * from marts.{model} order by 1, 2, 3") for model in RESULTS
