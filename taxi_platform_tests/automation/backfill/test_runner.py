@@ -93,7 +93,7 @@ def test_loaded_months_are_skipped_unless_again_is_given(tmp_path, mirror, postg
     lines = said.splitlines()
     assert {line[:13] for line in lines[:3]} == {"green 2020-03", "green 2020-04", "green 2020-05"}
     assert any("3 rows" in line and line.rstrip().endswith(" s") for line in lines)
-    assert any("2020-04  failed after" in line and "raw_csv: The mirror has no http" in line for line in lines)
+    assert any("2020-04  failed after" in line and "raw_csv: The mirror does not have http" in line for line in lines)
     assert lines[-1] == "2 of 3 months loaded, 8 rows; 1 failed: 2020-04."
     assert "3/3" in shown
     assert terminal.rows() == {"2020-03": 3, "2020-05": 5}
