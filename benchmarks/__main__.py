@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks import figures, journey, report
 from benchmarks.figures import Bench, Figure
+from benchmarks.source import source
 from benchmarks.startup import startup
 from benchmarks.work import Files
 from taxi_platform.local.embedded_postgres import EmbeddedPostgres
@@ -25,6 +26,7 @@ GROUPS: dict[str, Callable[[Bench], list[Figure]]] = {
     "side-by-side": figures.side_by_side,
     "memory": figures.memory,
     "startup": startup,
+    "source": source,
     "backfill": figures.backfill,
     "others": figures.others,
     "journey": journey.journey,
