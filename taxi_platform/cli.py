@@ -19,7 +19,7 @@ from taxi_platform.data_directory import shown
 from taxi_platform.destinations.base import Destination
 from taxi_platform.destinations.registry import DESTINATIONS
 from taxi_platform.errors import TaxiError
-from taxi_platform.local.instance import claim, demo_home, embedded_server, is_claimed, prepare
+from taxi_platform.local.instance import acquire_daemon_lock, daemon_lock_is_held, demo_home, embedded_server, prepare
 from taxi_platform.settings import Settings
 from taxi_platform.trips.columns import COLOURS
 from taxi_platform.trips.partitions import months_between
@@ -120,7 +120,7 @@ def dev(options: tuple[str, ...]) -> None:
     """
     home = Settings().home_folder
     environment = {**os.environ, **prepare(home)}
-    if not claim(home):
+    if not acquire_daemon_lock(home):
         raise click.ClickException(f"Another `make dev` is using {shown(home)}. Stop it with Ctrl-C first.")
     click.echo("Web interface: http://127.0.0.1:3000, unless a line below names another port. Stop it with Ctrl-C.")
     click.echo("The embedded database keeps running; `make stop` stops it.")
@@ -159,7 +159,7 @@ def clean() -> None:
 def _require_no_daemon() -> None:
     """Raise ClickException if a daemon uses the embedded server of the data directory or its demo."""
     for home in _homes():
-        if is_claimed(home):
+        if daemon_lock_is_held(home):
             raise click.ClickException(f"`make dev` is using {shown(home)}. Stop it with Ctrl-C first.")
 
 

@@ -1,1 +1,1 @@
-"""What only a deployment runs."""
+"""Programs that only a deployment runs."""

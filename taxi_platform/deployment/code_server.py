@@ -2,13 +2,12 @@
 
 `python -m taxi_platform.deployment.code_server --port PORT` takes the options of `dagster api grpc`.
 
-In the deployment of docker-compose.yml runs are processes beside the code server, in one container, and end with it.
-For that `dagster api grpc` lacks two things. Told to stop, it waits for its runs and meanwhile refuses new ones for
-good, so that a queue of months fails while it waits. And nobody ever ends the record of the runs that ended with it.
-So this stops all at once, which no table minds; and when it is back, it reports those runs as failed, so that Dagster
-runs them again, as deploy/compose/dagster.yaml has it.
-
-Not here: anything for Kubernetes, where each run has a pod of its own. There the chart starts `dagster api grpc`.
+In the deployment of docker-compose.yml, runs are processes beside the code server, in one container, and end with it.
+`dagster api grpc` lacks two things for that: when it is stopped, it waits for its runs and refuses new ones
+meanwhile, so that queued months fail; and runs that ended with it stay "started" in Dagster's history. This program
+stops everything at once, which leaves every table as it was, and reports those runs as failed after the next start,
+so that Dagster re-executes them (`run_retries` in deploy/compose/dagster.yaml). On Kubernetes each run has a pod of
+its own, and the chart starts `dagster api grpc`.
 """
 
 import argparse
@@ -25,30 +24,30 @@ from typing import NoReturn
 
 import dagster as dg
 
-UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-LOST = "The code server was stopped while this run was under way. No table shows a part of it."
+IN_PROGRESS = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+LOST = "The code server was stopped during this run. The tables are unchanged."
 
 NOTICE_SECONDS = 10.0
-"""How long the daemon gets to notice that the server is back: it looks every second, then loads the definitions.
+"""Time for the daemon to notice that the server is back: it polls every second, then loads the definitions.
 
-It decides on a retry once, when it hears of the failure, and gives it up when it does not find the code then.
+It decides on a retry once, when it reads the failure, and drops the retry if the code is not available then.
 """
 
 _log = logging.getLogger("taxi_platform.deployment.code_server")
 
 
 class _Stop(BaseException):
-    """Somebody asks for the end."""
+    """A signal to stop."""
 
 
-def runs_under_way(instance: dg.DagsterInstance) -> Sequence[dg.RunRecord]:
-    return instance.get_run_records(filters=dg.RunsFilter(statuses=UNDER_WAY))
+def runs_in_progress(instance: dg.DagsterInstance) -> Sequence[dg.RunRecord]:
+    return instance.get_run_records(filters=dg.RunsFilter(statuses=IN_PROGRESS))
 
 
 def end_lost_runs(instance: dg.DagsterInstance, lost: Sequence[dg.RunRecord]) -> list[str]:
-    """Reports each of these runs as failed, or as cancelled when that was asked for; returns their ids.
+    """Report each of these runs as failed, or as cancelled if that was requested; return their ids.
 
-    A run that has moved since its record was read is alive, in the new server, or ended: it is left alone.
+    A run that was updated since its record was read is running in the new server or has ended, and is skipped.
     """
     ended = []
     for record in lost:
@@ -65,26 +64,35 @@ def end_lost_runs(instance: dg.DagsterInstance, lost: Sequence[dg.RunRecord]) ->
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the code server until it ends or a signal comes; its exit status, 0 after a signal."""
+    """Run the code server until it ends or a signal arrives; return its exit status, 0 after a signal."""
     parser = argparse.ArgumentParser(prog="python -m taxi_platform.deployment.code_server", allow_abbrev=False)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
-    told, options = parser.parse_known_args(arguments)
-    command = [sys.executable, "-m", "dagster", "api", "grpc", "--host", told.host, "--port", str(told.port), *options]
+    given, options = parser.parse_known_args(arguments)
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "api",
+        "grpc",
+        "--host",
+        given.host,
+        "--port",
+        str(given.port),
+        *options,
+    ]
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
         with dg.DagsterInstance.get() as instance:
-            lost = runs_under_way(instance)
+            lost = runs_in_progress(instance)
             # In a process group of its own, which its runs share.
             server = subprocess.Popen(command, start_new_session=True)
             try:
                 if lost:
-                    _wait_until_back(server, told.host, told.port)
+                    _wait_until_back(server, given.host, given.port)
                 for run_id in end_lost_runs(instance, lost):
-                    _log.warning(
-                        "reported run %s as failed: the code server was stopped while it was under way", run_id
-                    )
+                    _log.warning("reported run %s as failed: the code server was stopped during it", run_id)
                 return server.wait()
             finally:
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -96,7 +104,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _wait_until_back(server: subprocess.Popen[bytes], host: str, port: int) -> None:
-    """Until the server answers and the daemon has had the time to notice, or until it has ended."""
+    """Wait until the server responds and the daemon has had time to notice, or until it has ended."""
     while server.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
             break

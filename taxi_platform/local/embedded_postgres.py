@@ -34,7 +34,7 @@ USER = "taxi"
 DATABASE = "ny_taxi"
 
 SERVER_SETTINGS = {
-    # Reached from this machine only, over TCP only: a socket's path may be longer than the system allows.
+    # TCP only: the path of a Unix socket in a deep data directory is longer than the system allows.
     "listen_addresses": HOST,
     "unix_socket_directories": "",
     "max_connections": "100",
@@ -44,35 +44,35 @@ SERVER_SETTINGS = {
     # A month of 1.5 million rows writes about 0.3 GB; with the default of 1 GB of log a load waits for checkpoints.
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
-    # A COPY writes its pages out soon after it filled them, and the log must be on disk before. When the server's log
-    # writer comes by only every 200 ms, the COPY waits for it for a tenth of its time.
+    # A COPY writes its pages soon after it has filled them, and their log must be on disk before. With the default of
+    # 200 ms it waits for the log writer for a tenth of its time.
     "wal_writer_delay": "10ms",
-    # Nobody replicates from this server. Rows copied in the transaction that made their table then need no log: the
+    # Nothing replicates from this server, so rows copied in the transaction that created their table need no log: the
     # table's file is flushed at commit instead, which is as durable.
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "shared_buffers": "256MB",
-    # Indexes of a month are sorted in memory.
+    # A month's indexes are sorted in memory.
     "maintenance_work_mem": "128MB",
-    # Statements run for seconds at most, and compiling them takes as long as it saves.
+    # Statements take seconds at most, and compiling them costs as much as it saves.
     "jit": "off",
-    # The machine's own place and language change nothing.
+    # Independent of the machine's time zone and language.
     "timezone": "UTC",
     "log_timezone": "UTC",
     "lc_messages": "C",
-    # Nothing that makes a commit less than durable: fsync, synchronous_commit and full_page_writes stay on.
+    # Commits are durable: fsync, synchronous_commit and full_page_writes stay on.
 }
 
 START_SECONDS = 120
-"""How long a start may take: after a crash it includes the recovery."""
+"""Deadline of a start, which after a crash includes the recovery."""
 STOP_SECONDS = 60
 _LOG_BYTES = 10_000_000
 
 
 class EmbeddedPostgres:
-    """The PostgreSQL server whose files are in `folder` (`<TAXI_HOME>/postgres`).
+    """A PostgreSQL server whose files are in `folder` (`<TAXI_HOME>/postgres`).
 
-    Any number of processes may use one at once: what changes it happens under a lock on a file in the folder.
+    Any number of processes can use it at once: it is started and stopped under a lock on a file in the folder.
     """
 
     settings: ClassVar = SERVER_SETTINGS
@@ -81,10 +81,10 @@ class EmbeddedPostgres:
         self.folder = folder.absolute()
 
     def start(self) -> str:
-        """Makes sure that the server is there and answers; returns the URL of its maintenance database.
+        """Start the server unless it is running; return the URL of its maintenance database.
 
-        Takes about 3 seconds the first time, 0.3 when it is stopped, and next to nothing when it runs.
-        Raises BadSetting with the end of the server's log when it cannot be started.
+        Takes about 3 seconds the first time, 0.3 when it is stopped, and 0.01 when it is running.
+        Raise BadSetting with the end of the server's log if it cannot be started.
         """
         with self._locked():
             server = prepare_server_folder(self.folder)
@@ -92,40 +92,40 @@ class EmbeddedPostgres:
                 self._initialise(server)
             if not self._password.exists():
                 raise BadSetting(
-                    f"The embedded PostgreSQL's password is gone: there is no {self._password}.",
-                    f"A rerun does not help: put it back, remove {self.folder} with all its rows, {OR_YOUR_OWN}",
+                    f"The password of the embedded PostgreSQL was not found: {self._password} does not exist.",
+                    f"Restore that file, remove {self.folder} with all its rows, {OR_YOUR_OWN}",
                 )
             if not self._wait_until_ready(server):
                 self._launch(server)
         return self.url("postgres")
 
     def url(self, database: str = DATABASE) -> str:
-        """The URL of a database of the server, with its password. The server must have been started before."""
+        """Return the URL of a database, with the password. The server must have been started before."""
         password, port = self._password.read_text(), self._port.read_text()
         return f"postgresql://{USER}:{password}@{HOST}:{port}/{database}"
 
     def ensure_database(self, name: str = DATABASE) -> str:
-        """Makes the database when it is missing; returns its URL. The server must have been started before."""
+        """Create the database if it does not exist; return its URL. The server must have been started before."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             if not connection.execute("select from pg_database where datname = %s", [name]).fetchone():
-                # Another process may make it between the two statements.
+                # Another process may create it between the two statements.
                 with contextlib.suppress(errors.DuplicateDatabase, errors.UniqueViolation):
                     connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
         return self.url(name)
 
     def running(self) -> bool:
-        """Whether the server runs and takes connections."""
+        """Whether the server is running and accepts connections."""
         with self._explained():
             return _status(self.folder / "server" / "data") == "ready"
 
     def stop(self) -> None:
-        """Stops the server, rolling back what is open; nothing to do when it does not run."""
+        """Stop the server if it is running; open transactions are rolled back."""
         if self.folder.exists():
             with self._locked():
                 self._stop(prepare_server_folder(self.folder))
 
     def remove(self) -> None:
-        """Stops the server and deletes all its data, for good."""
+        """Stop the server and delete all its data."""
         if self.folder.exists():
             with self._locked():
                 server = prepare_server_folder(self.folder)
@@ -154,26 +154,25 @@ class EmbeddedPostgres:
             yield
         except PermissionError as error:
             raise BadSetting(
-                f"The embedded PostgreSQL's files in {self.folder} cannot be used: {error}.",
-                f"A rerun does not help: run this as the user they belong to, set TAXI_HOME to another folder, "
-                f"{OR_YOUR_OWN}",
+                f"No permission for the embedded PostgreSQL's files in {self.folder}: {error}.",
+                f"Run this as the user who owns them, set TAXI_HOME to another folder, {OR_YOUR_OWN}",
             ) from error
 
     def _initialise(self, server: ServerFolder) -> None:
-        """Makes an empty set of databases; the name `data` appears when it is complete."""
+        """Create an empty database cluster, renamed to `data` when it is complete."""
         unfinished, password_file = server.path / "data.new", server.path / "password.new"
         shutil.rmtree(unfinished, ignore_errors=True)
         self._password.unlink(missing_ok=True)
         write_private(self._password, secrets.token_hex(16))
         server.write(password_file, self._password.read_text())
         try:
-            made = server.run(
+            created = server.run(
                 "initdb",
                 "--pgdata=data.new",
                 f"--username={USER}",
                 f"--pwfile={password_file.name}",
                 "--auth=scram-sha-256",
-                # Many rounds protect passwords that can be guessed; this one is random, and each connection pays.
+                # Many rounds protect passwords that can be guessed; this one is random, and each connection costs them.
                 "--set=scram_iterations=1",
                 "--encoding=UTF8",
                 "--locale=C",
@@ -182,44 +181,44 @@ class EmbeddedPostgres:
             )
         finally:
             password_file.unlink()
-        if made.returncode:
-            raise _cannot("be set up", made.stdout)
+        if created.returncode:
+            raise _failed("be initialized", created.stdout)
         unfinished.rename(server.data)
 
     def _launch(self, server: ServerFolder) -> None:
-        """Starts the server; on another port if somebody else has taken the one it had."""
+        """Start the server, on another port if its own is in use."""
         if server.log.exists() and server.log.stat().st_size > _LOG_BYTES:
             server.log.rename(server.log.with_suffix(".old.log"))
-        for patience in (0.5, 1, 2, None):
+        for pause in (0.5, 1, 2, None):
             if not self._port.exists() or not is_free(int(self._port.read_text())):
                 self._port.write_text(str(free_port()))
             settings = {**self.settings, "port": self._port.read_text()}
             options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-            told = server.log.stat().st_size if server.log.exists() else 0
+            log_size = server.log.stat().st_size if server.log.exists() else 0
             started = server.run(
                 "pg_ctl", "start", "-D", "data", "-l", server.log.name, "-w", "-t", str(START_SECONDS), "-o", options
             )
             if started.returncode == 0:
                 return
-            said = _end_of(server.log, told)
-            # The port was taken meanwhile, or processes of a server that was killed have not ended yet.
-            passing = "could not bind" in said or "is still in use" in said
-            if patience is None or not passing:
-                raise _cannot("be started", f"{started.stdout}\n{said}")
-            time.sleep(patience)
+            logged = _end_of(server.log, log_size)
+            # The port was taken meanwhile, or processes of a killed server have not ended yet.
+            transient = "could not bind" in logged or "is still in use" in logged
+            if pause is None or not transient:
+                raise _failed("be started", f"{started.stdout}\n{logged}")
+            time.sleep(pause)
 
     def _wait_until_ready(self, server: ServerFolder) -> bool:
-        """True when a server runs on the data and is ready; False when none runs."""
+        """Return True once a running server is ready, and False if none is running."""
         deadline = time.monotonic() + START_SECONDS
         while (status := _status(server.data)) not in {"ready", None}:
             if time.monotonic() > deadline:
-                raise _cannot(f"be started: one runs already and stays {status!r}", _end_of(server.log))
+                raise _failed(f"be started: a running one stays {status!r}", _end_of(server.log))
             time.sleep(0.05)
-        if status is None and _claims_a_stranger(server.data):
-            # Removing the file also removes PostgreSQL's own guard, so its last process must have left the data.
-            while _anybody_in(server.data):
+        if status is None and _names_another_process(server.data):
+            # Removing the file removes PostgreSQL's own guard too, so its last process must have ended.
+            while _any_process_in(server.data):
                 if time.monotonic() > deadline:
-                    raise _cannot("be started: processes of one that was killed still run", _end_of(server.log))
+                    raise _failed("be started: processes of a killed one are still running", _end_of(server.log))
                 time.sleep(0.05)
             (server.data / "postmaster.pid").unlink()
         return status == "ready"
@@ -229,22 +228,22 @@ class EmbeddedPostgres:
             return
         stopped = server.run("pg_ctl", "stop", "-D", "data", "-m", "fast", "-w", "-t", str(STOP_SECONDS))
         if stopped.returncode and _status(server.data) is not None:
-            raise _cannot("be stopped", f"{stopped.stdout}\n{_end_of(server.log)}")
+            raise _failed("be stopped", f"{stopped.stdout}\n{_end_of(server.log)}")
 
 
 def _status(data: Path) -> str | None:
-    """What the server on these data says of itself: `starting`, `ready`, `stopping`; None when none runs."""
+    """Return the status in postmaster.pid: `starting`, `ready`, `stopping`; None if no server is running."""
     lines = _postmaster_file(data)
     if not lines or not _runs_in(int(lines[0]), data):
         return None
     return lines[7].strip() if len(lines) > 7 else "starting"
 
 
-def _claims_a_stranger(data: Path) -> bool:
-    """Whether postmaster.pid names a process that is there and is no running server of ours.
+def _names_another_process(data: Path) -> bool:
+    """Whether postmaster.pid names an existing process, given that no server is running.
 
-    That is so after a restart of the machine or container, when somebody else has got the number, and where nobody
-    collects dead processes. PostgreSQL then takes it for its own server and refuses to start.
+    That is so after a restart of the machine or container, when another process has the number, and where dead
+    processes are not reaped. PostgreSQL then takes it for its own server and refuses to start.
     """
     lines = _postmaster_file(data)
     return bool(lines) and psutil.pid_exists(int(lines[0]))
@@ -257,14 +256,14 @@ def _postmaster_file(data: Path) -> list[str]:
         return []
 
 
-def _anybody_in(data: Path) -> bool:
+def _any_process_in(data: Path) -> bool:
     return any(_runs_in(pid, data, unknown=False) for pid in psutil.pids())
 
 
 def _runs_in(pid: int, data: Path, *, unknown: bool = True) -> bool:
-    """Whether the process works in the data folder, as a server does from its start to its end.
+    """Whether the process's working directory is the data folder, as a server's is from start to end.
 
-    `unknown` is the answer for a process that does not let itself be asked.
+    `unknown` is returned for a process that cannot be inspected.
     """
     try:
         process = psutil.Process(pid)
@@ -276,7 +275,7 @@ def _runs_in(pid: int, data: Path, *, unknown: bool = True) -> bool:
 
 
 def _end_of(log: Path, start: int = 0, lines: int = 15) -> str:
-    """The last lines of the server's log, from the byte `start` on."""
+    """Return the last lines of the server's log, from the byte `start` on."""
     if not log.exists():
         return ""
     with log.open("rb") as file:
@@ -284,8 +283,8 @@ def _end_of(log: Path, start: int = 0, lines: int = 15) -> str:
         return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
 
 
-def _cannot(what: str, said: str) -> BadSetting:
+def _failed(to_do: str, output: str) -> BadSetting:
     return BadSetting(
-        f"The embedded PostgreSQL could not {what}. It said:\n{said.strip()}",
-        f"A rerun helps only if the reason above is gone; free disk or memory as it says, {OR_YOUR_OWN}",
+        f"The embedded PostgreSQL could not {to_do}. Its output:\n{output.strip()}",
+        f"Remove the cause above, such as a full disk, {OR_YOUR_OWN}",
     )

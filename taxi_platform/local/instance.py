@@ -1,6 +1,6 @@
-"""Dagster's own instance under the home: where run history, logs and the state of schedules are kept.
+"""Dagster's instance in the data directory: run history, logs, the state of schedules, and the daemon's lock.
 
-Not here: what the instance is told (`instance.yaml`), and any trips.
+Its settings are in `instance.yaml`.
 """
 
 import fcntl
@@ -19,27 +19,27 @@ _UNSYNCHRONIZED = "options=-c%20synchronous_commit%3Doff"
 
 
 def embedded_server(home: Path) -> EmbeddedPostgres:
-    """The embedded server of a home (TAXI_HOME as an absolute path)."""
+    """Return the embedded server of a data directory (TAXI_HOME as an absolute path)."""
     return EmbeddedPostgres(home / "postgres")
 
 
 def demo_home(home: Path) -> Path:
-    """The home within a home in which the demo keeps its sample rows, apart from real ones."""
+    """Return the data directory of the demo, which keeps sample data apart from real data."""
     return home / "demo"
 
 
 def prepare(home: Path) -> dict[str, str]:
-    """Makes the home's instance ready and starts the embedded server that holds its history.
+    """Write the instance's settings and start the embedded server that stores its history.
 
-    Returns the environment variables that lead Dagster to it; TAXI_HISTORY_URL is a secret.
+    Return the environment variables by which Dagster finds it; TAXI_HISTORY_URL contains a password.
     """
     server = embedded_server(home)
     server.start()
     folder = home / "dagster"
     make_folder(folder)
-    settings, told = folder / "dagster.yaml", files("taxi_platform.local").joinpath("instance.yaml").read_text()
-    if not settings.exists() or settings.read_text() != told:
-        write_whole(settings, told)
+    settings, text = folder / "dagster.yaml", files("taxi_platform.local").joinpath("instance.yaml").read_text()
+    if not settings.exists() or settings.read_text() != text:
+        write_whole(settings, text)
     return {
         "DAGSTER_HOME": str(folder),
         "TAXI_HISTORY_URL": f"{server.ensure_database(DATABASE)}?{_UNSYNCHRONIZED}",
@@ -48,30 +48,35 @@ def prepare(home: Path) -> dict[str, str]:
     }
 
 
-def claim(home: Path) -> bool:
-    """Makes this process the one that runs Dagster's daemon in this home, also when it becomes another program.
+def acquire_daemon_lock(home: Path) -> bool:
+    """Acquire the daemon lock of this data directory, inherited across exec.
 
-    False when another one is: two daemons on one history would deal its runs out between them.
+    Return False if another process holds it: two daemons on one history would share its runs out between them.
     """
-    descriptor = os.open(_lock(home), os.O_RDWR | os.O_CREAT, 0o600)
+    path = _lock_file(home)
+    make_folder(path.parent)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     os.set_inheritable(descriptor, True)
-    return _is_free(descriptor)
+    if _acquire(descriptor):
+        return True
+    os.close(descriptor)
+    return False
 
 
-def is_claimed(home: Path) -> bool:
-    """Whether a process runs Dagster's daemon in this home."""
-    if not _lock(home).exists():
+def daemon_lock_is_held(home: Path) -> bool:
+    """Whether a process runs Dagster's daemon in this data directory."""
+    if not _lock_file(home).exists():
         return False
-    with _lock(home).open("ab") as file:
-        return not _is_free(file.fileno())
+    with _lock_file(home).open("ab") as file:
+        return not _acquire(file.fileno())
 
 
-def _lock(home: Path) -> Path:
+def _lock_file(home: Path) -> Path:
     return home / "dagster" / ".daemon.lock"
 
 
-def _is_free(descriptor: int) -> bool:
-    """Takes the lock, which the system releases when the last process that holds the descriptor ends."""
+def _acquire(descriptor: int) -> bool:
+    """Acquire the lock without waiting. The system releases it when the last process with the descriptor ends."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -80,5 +85,5 @@ def _is_free(descriptor: int) -> bool:
 
 
 def runs_at_once() -> int:
-    """How many months are loaded side by side: one for each processor that this process may use."""
+    """Return how many months are loaded at once: one for each processor that this process may use."""
     return len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count() or 1

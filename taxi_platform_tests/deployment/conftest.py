@@ -1,4 +1,4 @@
-"""The deployment of docker-compose.yml, as processes of this machine on two real databases."""
+"""The deployment of docker-compose.yml as processes of this machine, with two real databases."""
 
 import os
 import subprocess
@@ -22,21 +22,21 @@ ROWS = 200
 
 
 def run_script(url: str, script: Path, environment: Mapping[str, str]) -> None:
-    """Runs a script as the image of Postgres does when it sets up its data: psql, as the superuser."""
+    """Run a script with psql as the superuser, as the image of Postgres does when it initializes its data."""
     psql = [str(wheel_programs() / "psql"), "--no-psqlrc", "--quiet", "--dbname", url, "--file", str(script)]
     done = subprocess.run(psql, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 def as_user(url: str, user: str, password: str) -> str:
-    """The URL of the same database for somebody else."""
+    """Return the URL of the same database for another role."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.hostname}:{parts.port}"))
 
 
 @pytest.fixture(scope="session")
 def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A server that holds both databases, set up by the scripts and with the passwords of the compose file."""
+    """A server with both databases, created by the scripts with the passwords of the compose file."""
     services = read_compose()["services"]
     server = EmbeddedPostgres(tmp_path_factory.mktemp("databases") / "postgres")
     try:
@@ -51,15 +51,15 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPost
 
 @dataclass
 class Deployment:
-    """What runs, and where to ask for it."""
+    """The running services and their addresses."""
 
     services: dict[str, Service]
     web: Webserver
     trips_url: str
-    """The trips database, as the platform's own account."""
+    """The trips database, as the platform's role."""
 
     def restart(self, name: str) -> None:
-        """`docker compose restart`: stop, start, and wait until the health check passes again."""
+        """Restart a service as `docker compose restart` does, and wait until it is healthy."""
         service = self.services[name]
         service.stop()
         service.start()
@@ -68,7 +68,7 @@ class Deployment:
 
 @pytest.fixture(scope="module")
 def deployment(databases: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """The code server, the daemon and the webserver, started with the compose file's commands in its order."""
+    """The code server, the daemon and the webserver, started with the commands and in the order of the compose file."""
     folder = tmp_path_factory.mktemp("deployment")
     for month in MONTHS:
         write_sample(folder / "mirror", month, ROWS)

@@ -1,4 +1,4 @@
-"""A dump of the trips, restored elsewhere as docs/deploy.md says, is what it was."""
+"""Test of backup and restore as docs/deploy.md describes them."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ def run(program: str, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_restored_dump_has_the_rows_the_records_and_the_rights(databases: EmbeddedPostgres, tmp_path: Path) -> None:
+def test_restored_dump_has_rows_records_and_privileges(databases: EmbeddedPostgres, tmp_path: Path) -> None:
     month, dump = TripMonth.from_key("green|2020-03"), str(tmp_path / "trips.dump")
     file = raw_file(tmp_path, month, csv_text(month, [trip(month, "01 10:00:00"), trip(month, "02 10:00:00")]))
     settings = read_compose()["services"]["trips-db"]["environment"]
@@ -46,7 +46,7 @@ def test_a_restored_dump_has_the_rows_the_records_and_the_rights(databases: Embe
             assert connection.execute("select count(*) from green_tripdata").fetchone() == (2,)
         with restored.connect("test") as connection:
             assert attached(connection, month.colour)[month.filename].record == record
-        # It knows that the month is loaded, and may change it.
+        # The month counts as loaded, and can be replaced.
         assert stage(restored, file).is_loaded
         newer = raw_file(tmp_path, month, csv_text(month, [trip(month, "03 10:00:00")]))
         stage(restored, newer)

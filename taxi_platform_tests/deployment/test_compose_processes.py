@@ -1,4 +1,4 @@
-"""The processes of docker-compose.yml at work: health, a month through GraphQL, a backfill through restarts."""
+"""Tests of the processes of docker-compose.yml: health checks, a month and a backfill through restarts."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 
 
 def rows_loaded(url: str, month: TripMonth) -> int:
-    """Rows of the month's file that are in the table or, as its record says, kept by another file."""
+    """Return how many rows of the month's file are loaded, or skipped as duplicates according to its load record."""
     with psycopg.connect(url) as connection:
         partition = attached(connection, month.colour).get(month.filename)
         if partition is None or partition.record is None:
@@ -28,10 +28,10 @@ def rows_loaded(url: str, month: TripMonth) -> int:
     return counted[0] + partition.record.rows_skipped
 
 
-def test_a_month_and_a_backfill_arrive_and_nothing_is_lost_when_every_process_is_restarted(
+def test_backfill_survives_a_restart_of_every_process(
     deployment: Deployment,
 ) -> None:
-    # One test, since it needs everything running, and twice would be a minute more.
+    # One test: a second one with everything running would take another minute.
     web, month, months = deployment.web, MONTHS[0], MONTHS[1:]
     run = web.launch(month, *ASSETS)
     backfill = web.backfill(months, *ASSETS)
@@ -40,7 +40,7 @@ def test_a_month_and_a_backfill_arrive_and_nothing_is_lost_when_every_process_is
     assert web.run_status(run) == "SUCCESS", deployment.services["code-location"].said()
     assert rows_loaded(deployment.trips_url, month) == ROWS
 
-    wait_until(lambda: any(run["status"] == "STARTED" for run in web.runs(backfill)), "a run is under way")
+    wait_until(lambda: any(run["status"] == "STARTED" for run in web.runs(backfill)), "a run has started")
     for name in ("code-location", "webserver", "daemon"):
         assert web.backfill_status(backfill) == "REQUESTED", f"it has ended before the restart of {name}"
         deployment.restart(name)
@@ -49,14 +49,14 @@ def test_a_month_and_a_backfill_arrive_and_nothing_is_lost_when_every_process_is
     runs = web.runs(backfill)
     assert web.backfill_status(backfill) == "COMPLETED_SUCCESS", runs
     assert {month: rows_loaded(deployment.trips_url, month) for month in months} == dict.fromkeys(months, ROWS)
-    # The record is whole too: nothing is left as running, and what the restart stopped was run again.
+    # The history is complete: no run is left as started, and those that the restart stopped were re-executed.
     assert {run["status"] for run in runs} <= ENDED
     stopped = {run["id"] for run in runs if run["status"] == "FAILURE"}
     assert stopped
     assert stopped <= {run["parentRunId"] for run in runs}
 
 
-def test_the_emulators_of_the_profile_answer(tmp_path: Path) -> None:
+def test_emulators_of_the_profile_become_healthy(tmp_path: Path) -> None:
     definition = read_compose()["services"]["google-emulators"]
     here = Here(
         home=tmp_path / "home",

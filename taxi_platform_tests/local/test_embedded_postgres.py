@@ -1,4 +1,4 @@
-"""The embedded server, as it is started: by this user, by several processes, after a crash, in closed folders."""
+"""Tests of the embedded server: its start by one or several processes, after a crash, as root, in closed folders."""
 
 import os
 import pwd
@@ -24,12 +24,12 @@ from taxi_platform.local import server_account
 from taxi_platform.local.embedded_postgres import EmbeddedPostgres
 
 REPO = Path(__file__).parents[2]
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it is about what root must not do")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    """A server under a home that only its owner can enter, as pytest's folders are."""
+    """A server in a data directory that only its owner can enter, as pytest's folders are."""
     server = EmbeddedPostgres(tmp_path / "home" / "postgres")
     yield server
     server.remove()
@@ -37,7 +37,7 @@ def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that all users may enter, with all folders above it."""
+    """A folder that every user can enter, as all folders above it."""
     folder = Path("/var/tmp") / f"taxi-platform-test-{os.getpid()}"
     folder.mkdir(mode=0o755)
     yield folder
@@ -60,7 +60,7 @@ START = """
 
 
 def run_python(code: str, *arguments: object, path: Path | None = None) -> str:
-    """What a fresh interpreter prints that runs the code. `path` comes before the installed packages."""
+    """Run the code in a new interpreter and return what it prints. `path` precedes the installed packages."""
     places = [str(place) for place in (path, REPO) if place is not None]
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
@@ -82,14 +82,16 @@ def modes(folder: Path) -> dict[Path, int]:
     return {part: stat.S_IMODE(part.stat().st_mode) for part in (folder, *folder.parents)}
 
 
-def test_it_is_postgres_18_with_durable_commits(server: EmbeddedPostgres) -> None:
+def test_server_is_postgres_18_with_durable_commits(server: EmbeddedPostgres) -> None:
     url = server.start()
     assert str(fetch(url, "show server_version")).startswith("18.")
     assert fetch(url, "show fsync") == fetch(url, "show synchronous_commit") == "on"
     assert fetch(url, "show full_page_writes") == "on"
 
 
-def test_text_is_utf8_whatever_the_environment(server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_changes_neither_encoding_nor_time_zone(
+    server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LC_ALL", "tr_TR.ISO-8859-9")
     monkeypatch.setenv("PGDATA", "/nonexistent")
     monkeypatch.setenv("TZ", "Asia/Tokyo")
@@ -99,7 +101,7 @@ def test_text_is_utf8_whatever_the_environment(server: EmbeddedPostgres, monkeyp
     assert fetch(url, "select upper('i\u00e4')") == "I\u00c4"
 
 
-def test_start_and_stop_may_be_called_again(server: EmbeddedPostgres) -> None:
+def test_start_and_stop_are_idempotent(server: EmbeddedPostgres) -> None:
     assert not server.running()
     url = server.start()
     process = postmaster(server)
@@ -111,7 +113,7 @@ def test_start_and_stop_may_be_called_again(server: EmbeddedPostgres) -> None:
     server.stop()
 
 
-def test_rows_port_and_password_outlive_a_restart(server: EmbeddedPostgres) -> None:
+def test_rows_port_and_password_survive_a_restart(server: EmbeddedPostgres) -> None:
     server.start()
     url = server.ensure_database("ny_taxi")
     with psycopg.connect(url) as connection:
@@ -122,27 +124,27 @@ def test_rows_port_and_password_outlive_a_restart(server: EmbeddedPostgres) -> N
     assert fetch(url, "select value from kept") == 7
 
 
-def test_several_processes_may_start_it_at_once(server: EmbeddedPostgres) -> None:
+def test_concurrent_starts_by_processes_give_one_server(server: EmbeddedPostgres) -> None:
     with ThreadPoolExecutor(4) as pool:
         urls = set(pool.map(lambda _: run_python(START, server.folder), range(4)))
     assert len(urls) == 1
     assert fetch(urls.pop(), "select 1") == 1
 
 
-def test_several_threads_may_ask_for_one_database_at_once(server: EmbeddedPostgres) -> None:
+def test_concurrent_calls_create_one_database(server: EmbeddedPostgres) -> None:
     server.start()
     with ThreadPoolExecutor(8) as pool:
         urls = set(pool.map(lambda _: server.ensure_database("shared"), range(8)))
     assert fetch(urls.pop(), "select current_database()") == "shared"
 
 
-def test_it_outlives_its_starter_and_a_ctrl_c_in_that_terminal(server: EmbeddedPostgres) -> None:
+def test_server_outlives_the_process_that_started_it(server: EmbeddedPostgres) -> None:
     url = run_python(START, server.folder)
     assert fetch(url, "select 1") == 1
     assert os.getsid(postmaster(server)) != os.getsid(0)
 
 
-def test_it_recovers_from_kill_9(server: EmbeddedPostgres) -> None:
+def test_server_recovers_from_kill_9(server: EmbeddedPostgres) -> None:
     url = server.start()
     with psycopg.connect(url) as connection:
         connection.execute("create table kept as select 7 as value")
@@ -150,24 +152,24 @@ def test_it_recovers_from_kill_9(server: EmbeddedPostgres) -> None:
     assert fetch(server.start(), "select value from kept") == 7
 
 
-def test_a_strangers_process_number_in_the_pid_file_does_not_stop_it(server: EmbeddedPostgres) -> None:
-    """As after a restart of a container, in which small numbers come back at once."""
+def test_pid_file_that_names_another_process_is_ignored(server: EmbeddedPostgres) -> None:
+    """As after a restart of a container, in which small process numbers are reused at once."""
     server.start()
     pid_file = server.folder / "server" / "data" / "postmaster.pid"
-    left = pid_file.read_text().splitlines()
+    lines = pid_file.read_text().splitlines()
     server.stop()
     account = pid_file.parent.stat()
-    with subprocess.Popen(["sleep", "600"], user=account.st_uid) as stranger:
+    with subprocess.Popen(["sleep", "600"], user=account.st_uid) as other:
         try:
-            pid_file.write_text("\n".join([str(stranger.pid), *left[1:]]) + "\n")
+            pid_file.write_text("\n".join([str(other.pid), *lines[1:]]) + "\n")
             os.chown(pid_file, account.st_uid, account.st_gid)
             assert not server.running()
             assert fetch(server.start(), "select 1") == 1
         finally:
-            stranger.kill()
+            other.kill()
 
 
-def test_it_moves_to_another_port_when_its_own_is_taken(server: EmbeddedPostgres) -> None:
+def test_server_takes_another_port_if_its_own_is_in_use(server: EmbeddedPostgres) -> None:
     server.start()
     port = int((server.folder / "port").read_text())
     server.stop()
@@ -178,7 +180,7 @@ def test_it_moves_to_another_port_when_its_own_is_taken(server: EmbeddedPostgres
         assert server.start() == url
 
 
-def test_nobody_gets_in_without_the_password(server: EmbeddedPostgres) -> None:
+def test_connection_without_the_password_is_refused(server: EmbeddedPostgres) -> None:
     url = server.start()
     password = server.folder / "password"
     assert stat.S_IMODE(password.stat().st_mode) == 0o600
@@ -189,13 +191,13 @@ def test_nobody_gets_in_without_the_password(server: EmbeddedPostgres) -> None:
     assert password.read_text() not in (server.folder / "server" / "server.log").read_text()
 
 
-def test_it_listens_on_this_machine_only(server: EmbeddedPostgres) -> None:
+def test_server_listens_on_this_machine_only(server: EmbeddedPostgres) -> None:
     server.start()
     addresses = {(at.laddr.ip if at.laddr else at) for at in psutil.Process(postmaster(server)).net_connections()}
     assert addresses == {"127.0.0.1"}
 
 
-def test_an_error_of_the_server_is_shown_with_its_own_words(server: EmbeddedPostgres) -> None:
+def test_error_of_the_server_contains_the_end_of_its_log(server: EmbeddedPostgres) -> None:
     server.start()
     server.stop()
     configuration = server.folder / "server" / "data" / "postgresql.conf"
@@ -204,7 +206,7 @@ def test_an_error_of_the_server_is_shown_with_its_own_words(server: EmbeddedPost
         server.start()
 
 
-def test_an_unfinished_set_up_is_made_again(server: EmbeddedPostgres) -> None:
+def test_unfinished_initialization_is_repeated(server: EmbeddedPostgres) -> None:
     server.start()
     server.stop()
     data = server.folder / "server" / "data"
@@ -250,7 +252,7 @@ def test_locks_suffice_for_many_queries_over_all_months(server: EmbeddedPostgres
 
 
 @as_root
-def test_root_keeps_the_data_in_the_folder_when_all_may_enter(open_folder: Path) -> None:
+def test_root_keeps_data_in_a_folder_that_all_can_enter(open_folder: Path) -> None:
     before = modes(open_folder)
     server = EmbeddedPostgres(open_folder / "postgres")
     try:
@@ -308,7 +310,7 @@ def test_programs_in_a_closed_folder_are_copied(server: EmbeddedPostgres, tmp_pa
 
 
 @as_root
-def test_a_server_of_another_user_is_refused_with_words(open_folder: Path) -> None:
+def test_server_of_another_user_is_refused(open_folder: Path) -> None:
     server = EmbeddedPostgres(open_folder / "postgres")
     account = server_account.server_account()
     become = f"""
@@ -324,7 +326,7 @@ def test_a_server_of_another_user_is_refused_with_words(open_folder: Path) -> No
         try:
             call()
         except BadSetting as error:
-            print("run this as the user they belong to" in str(error))
+            print("run this as the user who owns them" in str(error).lower())
     """
     try:
         server.start()
@@ -334,14 +336,14 @@ def test_a_server_of_another_user_is_refused_with_words(open_folder: Path) -> No
 
 
 @as_root
-def test_a_plain_user_keeps_everything_in_the_folder(open_folder: Path) -> None:
+def test_user_without_root_keeps_all_files_in_the_folder(open_folder: Path) -> None:
     account = server_account.server_account()
     if not server_account._can_execute(account, server_account.wheel_programs()):
         pytest.skip("the virtual environment is closed to other users")
     home = open_folder / "home"
     home.mkdir(mode=0o700)
     os.chown(home, account.uid, account.gid)
-    # The interpreter itself may be root's alone, so it becomes the user only after its imports.
+    # Only root may be able to execute the interpreter, so it becomes the user after its imports.
     become = f"""
     import os
     import sys

@@ -10,15 +10,15 @@ from taxi_platform.local.emulators.servers import running
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m taxi_platform.local.emulators", description="Google Cloud's stand-ins."
+        prog="python -m taxi_platform.local.emulators", description="Emulators of Google Cloud."
     )
-    parser.add_argument("--folder", type=Path, required=True, help="where objects and logs are kept")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
+    parser.add_argument("--folder", type=Path, required=True, help="folder of objects and logs")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--storage-port", type=int, required=True)
     parser.add_argument("--bigquery-port", type=int, required=True)
-    told = parser.parse_args()
+    options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with running(told.folder, told.host, told.storage_port, told.bigquery_port):
+    with running(options.folder, options.host, options.storage_port, options.bigquery_port):
         signal.pause()
 
 

@@ -1,15 +1,15 @@
-"""A layer in front of the BigQuery emulator: external tables, and query parameters in scripts.
+"""A proxy in front of the BigQuery emulator: external tables, and query parameters in scripts.
 
-How this differs from BigQuery:
-- BigQuery reads the object whenever an external table is queried; here it is loaded once, when the table is made
-  through the API, and later versions of the object are not seen. DDL (CREATE EXTERNAL TABLE) is not covered.
-- Of an external table's configuration only the CSV options that a load job has too are kept to.
-- BigQuery binds query parameters in scripts (several statements in one job) as in single statements; bqemulator does
-  not, so that a script's parameters are written into its text here, as literals. It must use them only as values.
-- bqemulator responds to a failed `jobs.query` with status 200 and a list of errors; the status is 404 or 400 here,
-  as in BigQuery.
+Differences from BigQuery:
+- BigQuery reads the object whenever an external table is queried. Here it is loaded once, when the table is created
+  through the API; later versions of the object are not seen. DDL (CREATE EXTERNAL TABLE) is not supported.
+- Of an external table's configuration only the CSV options that load jobs have too are respected.
+- BigQuery binds query parameters in scripts (several statements in one job) as in single statements. bqemulator does
+  not, so the parameters of a script with a transaction are inserted into its text as literals. It must use them only as
+  values.
+- bqemulator responds to a failed `jobs.query` with status 200 and a list of errors; the status is 404 or 400 here.
 
-All other requests are handed on as they are, and so are the answers.
+All other requests and responses are passed on unchanged.
 """
 
 import http.client
@@ -28,7 +28,7 @@ _HANDED_ON = ("content-type", "accept", "user-agent", "x-upload-content-type", "
 
 
 class ExternalTables(ThreadingHTTPServer):
-    """Listens on a port of its own and speaks to the emulator behind it."""
+    """The proxy's server, on a port of its own."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -82,7 +82,7 @@ class ExternalTables(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: ExternalTables  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
-    # An answer in two small packets would wait 40 ms for the other side's acknowledgement.
+    # A response in two small packets would wait 40 ms for the client's acknowledgement.
     wbufsize = -1
     disable_nagle_algorithm = True
 
@@ -181,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _with_parameters(job: dict[str, Any]) -> bytes:
-    """The job, with its parameters as literals in its text if it is a script with a transaction."""
+    """Return the job, with its parameters as literals in its text if it is a script with a transaction."""
     query = job["configuration"].get("query", {}) if "configuration" in job else job
     if "BEGIN TRANSACTION" in query.get("query", ""):
         values = {each["name"]: each for each in query.pop("queryParameters", [])}

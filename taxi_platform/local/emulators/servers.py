@@ -1,7 +1,7 @@
-"""Starts and stops the two emulators: gcp-storage-emulator for the bucket, bqemulator for BigQuery.
+"""Start and stop the two emulators: gcp-storage-emulator for the bucket, bqemulator for BigQuery.
 
-Each is a process of its own that ends when the one that started it ends, however that comes about. Objects lie in
-the folder; tables are in memory.
+Each is a process of its own, which ends with the process that started it, even if that is killed. Objects are
+stored in a folder, tables in memory.
 """
 
 import os
@@ -22,13 +22,13 @@ from taxi_platform.local.ports import free_port
 
 START_SECONDS = 120
 
-# The pipe to the process is never written to: it is closed when its other end is gone.
+# Nothing is written to the process's standard input: it is closed when the starter ends.
 _LAUNCH = """
 import os, runpy, sys, threading
 threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
 module, sys.argv = sys.argv[1], sys.argv[1:]
 if module == "bqemulator":
-    # It would download DuckDB's extension; a package brings it.
+    # It would download DuckDB's extension, which is installed as a package.
     import duckdb_extensions
     duckdb_extensions.import_extension("spatial")
     # It would let DuckDB guess the quote character, and a file with two apostrophes would lose the rows between them.
@@ -41,14 +41,14 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 @dataclass(frozen=True)
 class Emulators:
-    """Where the emulators listen."""
+    """Addresses of the emulators."""
 
     storage_url: str
     bigquery_url: str
 
     @property
     def environment(self) -> dict[str, str]:
-        """Google's own variables, for a process that is to use the emulators."""
+        """Return Google's own variables, for a process that uses the emulators."""
         return {"STORAGE_EMULATOR_HOST": self.storage_url, "BIGQUERY_EMULATOR_HOST": self.bigquery_url}
 
 
@@ -56,15 +56,15 @@ class Emulators:
 def running(
     folder: Path, host: str = "127.0.0.1", storage_port: int | None = None, bigquery_port: int | None = None
 ) -> Iterator[Emulators]:
-    """Both emulators, while the block runs, on free ports unless told. The addresses are those on this machine.
+    """Run both emulators until the block ends, on free ports by default; yield their addresses on this machine.
 
-    Logs, objects and DuckDB's extension are kept in `folder`.
+    Logs, objects and DuckDB's extension are stored in `folder`.
     """
     missing = [name for name in ("bqemulator", "gcp_storage_emulator", "duckdb_extensions") if find_spec(name) is None]
     if missing:
         raise BadSetting(
-            f"The emulators are not installed: {', '.join(missing)} is missing.",
-            "A rerun does not help. Install them: pip install '.[emulators]'",
+            f"The emulators are not installed: {', '.join(missing)} not found.",
+            "Install them: pip install '.[emulators]'",
         )
     objects, home = folder.absolute() / "objects", folder.absolute() / "home"
     for each in (objects, home):
@@ -85,10 +85,10 @@ def running(
                 ["bqemulator", "start", "--rest-port", f"{bigquery}", "--grpc-port", f"{grpc}"],
                 f"http://127.0.0.1:{bigquery}/readyz",
                 {
-                    # Where the storage emulator keeps its buckets.
+                    # The folder of the storage emulator's buckets.
                     "BQEMU_GCS_LOCAL_ROOT": str(objects / ".cloudstorage"),
                     "BQEMU_ENABLE_FORMAT_EXTENSIONS": "false",
-                    # DuckDB keeps extensions in the home; the user's own is left alone.
+                    # DuckDB installs extensions in the home directory; the user's own is not changed.
                     "HOME": str(home),
                 },
             )
@@ -127,7 +127,7 @@ def _wait(process: subprocess.Popen, url: str, log: Path) -> None:
         if process.poll() is not None or time.monotonic() > end:
             raise GoogleUnavailable(
                 f"An emulator did not start; the end of its log {log}:\n{log.read_text('utf-8', 'replace')[-1000:]}",
-                "A rerun may help: its port may have been taken.",
+                "Its port may be in use by another program.",
             )
         time.sleep(0.1)
 
