@@ -1,5 +1,5 @@
-# What the Google leg uses, and nothing else: a bucket, a dataset, and an account that may use these two. No key is made:
-# pods get the account by Workload Identity, a machine by being given it.
+# What the destination bigquery uses: a bucket, a dataset, and a service account with roles on these two alone. No key is
+# created: pods use the account through Workload Identity, a machine runs as it.
 
 resource "google_project_service" "used" {
   for_each = toset(["bigquery.googleapis.com", "iam.googleapis.com", "storage.googleapis.com"])
@@ -14,7 +14,7 @@ resource "google_storage_bucket" "lake" {
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
 
-  # Parts of uploads that broke off are paid for like objects.
+  # Parts of unfinished uploads are billed like objects.
   lifecycle_rule {
     condition {
       age = 7
@@ -35,36 +35,50 @@ resource "google_bigquery_dataset" "warehouse" {
   depends_on = [google_project_service.used]
 }
 
-resource "google_service_account" "platform" {
-  account_id   = "taxi-platform"
-  display_name = "taxi-platform"
-  description  = "Loads trips into the lake and the warehouse."
+# The dbt models of the destination: <dataset>_marts.
+resource "google_bigquery_dataset" "marts" {
+  dataset_id  = "${var.dataset}_marts"
+  location    = var.location
+  description = "Marts of New York's taxi trips."
 
   depends_on = [google_project_service.used]
 }
 
-# Objects: write, replace, read. BigQuery reads the external tables' objects as this account too.
+resource "google_service_account" "platform" {
+  account_id   = "taxi-platform"
+  display_name = "taxi-platform"
+  description  = "Loads trips into the bucket and the dataset."
+
+  depends_on = [google_project_service.used]
+}
+
+# Write, replace and read objects. BigQuery reads the objects of external tables as this account, too.
 resource "google_storage_bucket_iam_member" "objects" {
   bucket = google_storage_bucket.lake.name
   role   = "roles/storage.objectUser"
   member = google_service_account.platform.member
 }
 
-# To see that the bucket is there (storage.buckets.get), which the role above leaves out.
+# See that the bucket exists (storage.buckets.get), which the role above does not include.
 resource "google_storage_bucket_iam_member" "bucket" {
   bucket = google_storage_bucket.lake.name
   role   = "roles/storage.legacyBucketReader"
   member = google_service_account.platform.member
 }
 
-# Tables of this dataset: make, write, read, replace.
+# Create, write, read and replace tables of these datasets.
 resource "google_bigquery_dataset_iam_member" "tables" {
-  dataset_id = google_bigquery_dataset.warehouse.dataset_id
+  for_each = {
+    trips = google_bigquery_dataset.warehouse.dataset_id
+    marts = google_bigquery_dataset.marts.dataset_id
+  }
+
+  dataset_id = each.value
   role       = "roles/bigquery.dataEditor"
   member     = google_service_account.platform.member
 }
 
-# To run jobs, which belong to a project and not to a dataset.
+# Run jobs, which belong to a project and not to a dataset.
 resource "google_project_iam_member" "jobs" {
   project = var.project
   role    = "roles/bigquery.jobUser"

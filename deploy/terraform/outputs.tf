@@ -9,6 +9,6 @@ output "settings" {
 }
 
 output "service_account" {
-  description = "The platform's account: for a machine, or for the annotation in deploy/kubernetes/platform.yaml."
+  description = "The service account: for a machine, or for the annotation in deploy/kubernetes/platform.yaml."
   value       = google_service_account.platform.email
 }

@@ -1,5 +1,5 @@
 variable "project" {
-  description = "The project's id: GCP_PROJECT_ID."
+  description = "Project id: GCP_PROJECT_ID."
   type        = string
 }
 
@@ -10,7 +10,7 @@ variable "location" {
 }
 
 variable "bucket" {
-  description = "The lake's name, free in all of Google Cloud: GCP_BUCKET_NAME."
+  description = "Name of the bucket, unique in all of Google Cloud: GCP_BUCKET_NAME."
   type        = string
 
   validation {
@@ -20,7 +20,7 @@ variable "bucket" {
 }
 
 variable "dataset" {
-  description = "The warehouse: GCP_DATASET."
+  description = "Name of the dataset: GCP_DATASET."
   type        = string
   default     = "zoomcamp"
 
@@ -37,7 +37,7 @@ variable "dagster_service_account" {
 }
 
 variable "kubernetes_service_account" {
-  description = "The account of GKE that acts as the platform, as namespace/name; null where there is no cluster."
+  description = "Kubernetes service account that acts as the platform, as namespace/name; null without a cluster."
   type        = string
   default     = null
 }

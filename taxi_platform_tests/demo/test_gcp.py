@@ -1,4 +1,4 @@
-"""`taxi-platform demo-gcp`, run as people run it."""
+"""The command `taxi-platform demo-gcp`, run in a process of its own."""
 
 import os
 import re
@@ -10,8 +10,8 @@ from taxi_platform.local.emulators.servers import Emulators
 from taxi_platform_tests.conftest import REPO
 
 
-def test_the_demo_shows_every_table(tmp_path: Path, emulators: Emulators) -> None:
-    """In a folder whose `.env` would lead elsewhere, to a project and with a key."""
+def test_demo_gcp_prints_every_table(tmp_path: Path, emulators: Emulators) -> None:
+    """In a folder whose `.env` names another project and a key."""
     env = "GCP_PROJECT_ID=theirs\nGCP_CREDS=/nowhere\nSTORAGE_EMULATOR_HOST=http://127.0.0.1:1\nTAXI_SOURCE_URL=http://x\n"
     (tmp_path / ".env").write_text(env)
     done = subprocess.run(
@@ -28,8 +28,8 @@ def test_the_demo_shows_every_table(tmp_path: Path, emulators: Emulators) -> Non
     assert [(table, month) for table, month, *_ in months] == [
         (f"{colour}_tripdata", f"2020-0{n}") for colour in ("yellow", "green") for n in (3, 4, 5)
     ]
-    assert all(number(in_file) == number(in_table) + number(kept) for *_, in_file, in_table, kept in months)
-    assert any(number(kept) for *_, kept in months), "the samples share rows"
+    assert all(number(in_file) == number(in_table) + number(skipped) for *_, in_file, in_table, skipped in months)
+    assert any(number(skipped) for *_, skipped in months), "the samples share rows"
     kinds = re.findall(r"^zoomcamp\.(\w+) +(table|external) +([\d,]+)$", done.stdout, re.MULTILINE)
     assert len(kinds) == 15
     assert {name for name, kind, _ in kinds if kind == "external"} == {
@@ -42,7 +42,7 @@ def number(text: str) -> int:
     return int(text.replace(",", ""))
 
 
-def test_without_the_emulators_it_says_what_to_install(tmp_path: Path) -> None:
+def test_missing_emulators_are_named_with_the_command(tmp_path: Path) -> None:
     program = """
 import sys
 for name in ("bqemulator", "gcp_storage_emulator"):
