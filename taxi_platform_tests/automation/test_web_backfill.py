@@ -1,9 +1,11 @@
 """Backfills of real months through the web interface and the daemon: one with a killed worker, one with the mouse."""
 
 import gzip
+import json
 import os
 import re
 import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +19,7 @@ from taxi_platform.destinations.postgres.ensure import ensure_tables
 from taxi_platform.local.embedded_postgres import EmbeddedPostgres
 from taxi_platform.trips.columns import GREEN, YELLOW
 from taxi_platform.trips.partitions import TripMonth
-from taxi_platform_tests.conftest import new_database
+from taxi_platform_tests.conftest import REPO, new_database
 from taxi_platform_tests.support import http_mirror
 from taxi_platform_tests.support.browser import POSTGRES_LEG, Browser, browser, find_programs
 from taxi_platform_tests.support.graphql import Webserver
@@ -72,6 +74,19 @@ def worker_of(run: dict[str, Any]) -> int | None:
         return None
     found = [match for message in messages if (match := re.search(r"\(pid: (\d+)\)", message))]
     return int(found[0][1]) if found else None
+
+
+def test_documented_http_request_starts_a_run(platform):
+    text = (REPO / "docs" / "from-kestra.md").read_text("utf-8")
+    command = (
+        text.split("## Start a run over HTTP")[1].split("```")[1].replace("http://127.0.0.1:3000", platform.web.url)
+    )
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    started = json.loads(done.stdout)["data"]["launchRun"]
+    assert started["__typename"] == "LaunchRunSuccess", started
+    until(lambda: platform.web.run_status(started["run"]["runId"]) in ("SUCCESS", "FAILURE"))
+    assert platform.web.run_status(started["run"]["runId"]) == "SUCCESS"
+    assert platform.rows()["green_tripdata_2020-04.csv"] == 35_612
 
 
 def test_ten_months_arrive_whole_although_a_worker_is_killed(platform, real_files):
