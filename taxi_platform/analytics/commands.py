@@ -13,7 +13,7 @@ from taxi_platform.data_directory import shown
 @click.option(
     "--destination",
     type=click.Choice([marts.name for marts in MARTS]),
-    default=MARTS[0].name,
+    default=next((marts.name for marts in MARTS), None),
     show_default=True,
     help="The destination whose marts are shown.",
 )

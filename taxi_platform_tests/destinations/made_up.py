@@ -70,9 +70,10 @@ class ShelfDestination(Destination):
 
 
 SHELF = ShelfDestination()
-registry.DESTINATIONS = (SHELF,)
+registry.DESTINATIONS = (*registry.DESTINATIONS, SHELF)
 
 from taxi_platform.automation.backfill.runner import Backfill  # noqa: E402
+from taxi_platform.automation.new_months import RESOURCE_KEYS  # noqa: E402
 from taxi_platform.cli import main  # noqa: E402
 from taxi_platform.definitions import build_defs  # noqa: E402
 
@@ -81,7 +82,7 @@ defs = build_defs()
 
 def print_report() -> None:
     """Print what the platform made of the entry; loads two months by a backfill in between."""
-    resources = {name: each for name, each in (defs.resources or {}).items() if name in ("mirror", "shelf")}
+    resources = {name: each for name, each in (defs.resources or {}).items() if name in RESOURCE_KEYS}
     at = datetime(2021, 7, 1, tzinfo=UTC)
     with dg.DagsterInstance.get() as instance:
         with dg.build_schedule_context(
@@ -99,6 +100,6 @@ def print_report() -> None:
         "schedule requests": [sorted(key.to_user_string() for key in each.asset_selection or ()) for each in requests],
         "choices": list(getattr(option.type, "choices", ())),
         "backfill": [(each.month.key, each.rows, each.error) for each in outcomes],
-        "freshness": {check.check_name: check.passed for check in freshness.get_asset_check_evaluations()},
+        "freshness": {check.check_name: check.passed for check in freshness.get_asset_check_evaluations() if check.asset_key == SHELF.table},
     }
     print(json.dumps(report))
