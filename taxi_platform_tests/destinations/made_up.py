@@ -100,6 +100,10 @@ def print_report() -> None:
         "schedule requests": [sorted(key.to_user_string() for key in each.asset_selection or ()) for each in requests],
         "choices": list(getattr(option.type, "choices", ())),
         "backfill": [(each.month.key, each.rows, each.error) for each in outcomes],
-        "freshness": {check.check_name: check.passed for check in freshness.get_asset_check_evaluations() if check.asset_key == SHELF.table},
+        "freshness": {
+            check.check_name: check.passed
+            for check in freshness.get_asset_check_evaluations()
+            if check.asset_key == SHELF.table
+        },
     }
     print(json.dumps(report))
