@@ -51,6 +51,11 @@ def ranges(months: Iterable[TripMonth]) -> Iterator[list[TripMonth]]:
         yield run
 
 
+def range_tags(months: Sequence[TripMonth]) -> dict[str, str]:
+    """Return the tags of a run that builds these months together; they have no gap."""
+    return {_RANGE_START: months[0].key, _RANGE_END: months[-1].key}
+
+
 def marts_sensor(all_marts: Sequence[Marts]) -> dg.SensorDefinition:
     """Return the sensor for the marts of all destinations that schedules include."""
     keys = {key for marts in all_marts for key in marts.destination.resource_keys}
@@ -96,4 +101,4 @@ def _request(marts: Marts, months: Sequence[TripMonth]) -> dg.RunRequest:
     selection = [mart_key(marts, name) for name in ALL]
     if len(months) == 1:
         return dg.RunRequest(asset_selection=selection, partition_key=months[0].partition_key)
-    return dg.RunRequest(asset_selection=selection, tags={_RANGE_START: months[0].key, _RANGE_END: months[-1].key})
+    return dg.RunRequest(asset_selection=selection, tags=range_tags(months))

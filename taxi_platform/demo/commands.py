@@ -9,6 +9,7 @@ import dagster as dg
 from taxi_platform.data_directory import shown
 from taxi_platform.demo import gcp
 from taxi_platform.demo.loading import load_samples, print_comparison, print_summary, run_examples, sample_folder
+from taxi_platform.demo.marts import show_marts
 from taxi_platform.destinations.bigquery.destination import BIGQUERY
 from taxi_platform.destinations.lake.destination import LAKE
 from taxi_platform.destinations.postgres.destination import POSTGRES
@@ -58,6 +59,8 @@ def demo() -> None:
     with DuckDBFile().get_connection() as connection:
         for brand, price in connection.execute("from products_by_brand").fetchall():
             click.echo(f"  {brand:<22}{price:>10,.2f}")
+    with dg.DagsterInstance.get() as instance:
+        show_marts(POSTGRES, instance)
     click.echo(_AFTER_DEMO.format(dev=f"TAXI_HOME={shown(home)} make dev "))
 
 
@@ -83,4 +86,6 @@ def demo_gcp() -> None:
         click.echo(f"\n{'table in the dataset':<40}{'kind':<12}{'rows':>10}")
         for table in gcp.tables():
             click.echo(f"{f'{gcp.DATASET}.{table.name}':<40}{table.kind.lower():<12}{table.rows:>10,}")
+        if Settings().dbt:
+            show_marts(BIGQUERY, instance)
     click.echo(_AFTER_DEMO_GCP)
