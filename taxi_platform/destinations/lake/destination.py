@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+import dagster as dg
+
 from taxi_platform.destinations.base import Destination, Resources
 from taxi_platform.destinations.figures import Figures
-from taxi_platform.destinations.lake.assets import lake_parquet
+from taxi_platform.destinations.lake.assets import lake_external, lake_object, lake_parquet
 from taxi_platform.destinations.lake.checks import lake_checks
 from taxi_platform.destinations.lake.figures import month_figures
 from taxi_platform.destinations.lake.io_managers import LakeMonths
@@ -29,10 +31,16 @@ class LakeDestination(Destination):
     """The Parquet lake: the folder of TAXI_LAKE_PATH, else `lake` in the data directory."""
 
     name = "lake"
-    assets = (lake_parquet,)
+    assets = (lake_parquet, lake_object)
+    more_assets = (lake_external,)
     checks = (lake_checks,)
     commands = (lake_command,)
     resource_keys = frozenset({"lake"})
+
+    @property
+    def table(self) -> dg.AssetKey:
+        """Key of the files, of which the objects in the bucket are copies."""
+        return lake_parquet.key
 
     def resources(self, given: Resources) -> dict[str, Any]:
         """Return the lake and the IO manager on it."""

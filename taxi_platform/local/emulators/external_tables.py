@@ -125,12 +125,18 @@ class _Handler(BaseHTTPRequestHandler):
     def _create_external(self, table: dict[str, Any]) -> tuple[int, str, bytes]:
         """Create a plain table and load the object into it; drop the table if that fails."""
         configuration = table.pop("externalDataConfiguration")
+        uris = configuration["sourceUris"]
+        if partitions := configuration.get("hivePartitioningOptions"):
+            # BigQuery takes these columns from the names of the folders, and its * stands for slashes as well.
+            keys = re.findall(r"\{(\w+):(\w+)\}", partitions["sourceUriPrefix"])
+            table["schema"]["fields"] += [{"name": name, "type": kind} for name, kind in keys]
+            uris = [re.sub(r"/\*$", "/**/*.parquet", uri) for uri in uris]
         status, kind, content = self._ask("POST", self.path, json.dumps(table).encode())
         if status != 200:
             return status, kind, content
         options = configuration.get("csvOptions", {})
         load = {
-            "sourceUris": configuration["sourceUris"],
+            "sourceUris": uris,
             "sourceFormat": configuration["sourceFormat"],
             "skipLeadingRows": options.get("skipLeadingRows", 0),
             "fieldDelimiter": options.get("fieldDelimiter", ","),
