@@ -31,7 +31,8 @@ def load_samples(home: Path, destinations: Sequence[Destination], instance: dg.D
 
     The environment must lead to the sample folder and the destinations already.
     """
-    keys = [SOURCE, *(key for destination in destinations for key in _keys_of_table(destination))]
+    # No copies: `.env` may name a bucket.
+    keys = [SOURCE, *(key for destination in destinations for key in destination.keys_of_table)]
     job = build_defs().resolve_job_def("load_month")
     for path in write_samples(sample_folder(home)):
         month = TripMonth.from_file(COLOURS[path.parent.name], path.name.removesuffix(".gz"))
@@ -40,11 +41,6 @@ def load_samples(home: Path, destinations: Sequence[Destination], instance: dg.D
             run_config=_QUIET, partition_key=month.key, asset_selection=keys, instance=instance, tags=_TAGS
         )
         yield month
-
-
-def _keys_of_table(destination: Destination) -> Sequence[dg.AssetKey]:
-    """Return the keys up to the table: what follows may copy it to a bucket that `.env` names."""
-    return destination.asset_keys[: destination.asset_keys.index(destination.table) + 1]
 
 
 def print_comparison(destinations: Sequence[Destination]) -> None:

@@ -76,6 +76,11 @@ class Destination(ABC):
         return tuple(asset.key for asset in self.assets)
 
     @property
+    def keys_of_table(self) -> tuple[dg.AssetKey, ...]:
+        """Keys of the assets up to the table, without copies of it."""
+        return self.asset_keys[: self.asset_keys.index(self.table) + 1]
+
+    @property
     def table(self) -> dg.AssetKey:
         """Key of the asset that is the table to query."""
         return self.assets[-1].key

@@ -145,7 +145,7 @@ class Sequence:
         self.mirror.publish(path, gzip.compress(csv_text(month, rows), mtime=0))
 
     def task(self, month: TripMonth, *, checks_only: bool = False, file_limit: int | None = None) -> dict[str, Any]:
-        keys = (SOURCE, *self.table.destination.asset_keys)
+        keys = (SOURCE, *self.table.destination.keys_of_table)
         assets = [key.to_user_string() for key in keys]
         return {"partition": month.key, "assets": assets, "checks_only": checks_only, "file_limit": file_limit}
 
