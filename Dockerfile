@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 
 # The image of the code location, the daemon and the webserver; docker-compose.yml and the Helm chart use the same one.
-# Pinned by tag; by digest it would be one better: docker buildx imagetools inspect python:3.11.14-slim-bookworm
+# Pinned by tag. A digest is stricter: docker buildx imagetools inspect python:3.11.14-slim-bookworm
 ARG BASE=python:3.11.14-slim-bookworm
 
 FROM ${BASE} AS dependencies
@@ -9,7 +9,7 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 WORKDIR /source
-# What the platform needs, without the platform: made again only when one of these two files changes.
+# The platform's dependencies only, so that this layer is rebuilt only when one of these two files changes.
 COPY pyproject.toml constraints.txt ./
 RUN mkdir taxi_platform && touch taxi_platform/__init__.py README.md LICENSE \
     && pip install --constraint constraints.txt '.[kubernetes,marts]' \
@@ -25,7 +25,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     DAGSTER_HOME=/opt/dagster/home \
     TAXI_HOME=/var/lib/taxi
-# A number, so that Kubernetes can see that it is not root. New volumes take the owner of these folders.
+# A number, so that Kubernetes can verify that it is not root. New volumes get the owner of these folders.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /var/lib/taxi --shell /usr/sbin/nologin taxi \
     && install --directory --owner=10001 --group=10001 /var/lib/taxi /opt/dagster/home /opt/dagster/home/storage
 COPY --from=dependencies /opt/venv /opt/venv
@@ -39,13 +39,13 @@ HEALTHCHECK --interval=30s --timeout=20s --start-period=120s --retries=3 \
     CMD ["dagster", "api", "grpc-health-check", "--port", "4000"]
 CMD ["python", "-m", "taxi_platform.deployment.code_server", "--host", "0.0.0.0", "--port", "4000", "--module-name", "taxi_platform"]
 
-# Google Cloud's stand-ins, for the profile gcp-emulators. Not for production, so not in the image above.
+# The emulators of the profile gcp-emulators, which are not for production.
 FROM platform AS emulators
 USER root
 RUN --mount=type=bind,source=.,target=/source,rw cd /source \
     && pip install --no-cache-dir --constraint constraints.txt '.[emulators]'
 USER 10001:10001
-CMD ["python", "-c", "raise SystemExit('docker-compose.yml says which emulator to start')"]
+CMD ["python", "-c", "raise SystemExit('docker-compose.yml has the command that starts the emulators')"]
 
-# What `docker build .` makes.
+# The target of `docker build .`.
 FROM platform
