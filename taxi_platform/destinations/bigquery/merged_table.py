@@ -49,7 +49,7 @@ def loaded_months(cloud: GoogleCloud, colour: Colour) -> dict[TripMonth, Load]:
 
 
 def ensure_merged(dataset: Dataset, colour: Colour) -> str:
-    """Create the colour's merged table, or add the columns that a table of an older release lacks. Return its mark.
+    """Step 1: create the colour's merged table, or add the columns that an older one lacks. Return its mark.
 
     Raise ForeignTable if a table of that name cannot be brought in line by adding columns; it is not changed.
     """
