@@ -121,6 +121,18 @@ _TOTAL = Column("total_amount", Kind.NUMBER, "Total charged to the passenger in 
 _CONGESTION = Column(
     "congestion_surcharge", Kind.NUMBER, "New York State's congestion surcharge for the trip, in US dollars."
 )
+_AIRPORT_FEE = Column(
+    "airport_fee",
+    Kind.NUMBER,
+    "Fee for a pickup at LaGuardia or John F. Kennedy airport, in US dollars.",
+    since="2021-08",
+)
+_CBD_CONGESTION_FEE = Column(
+    "cbd_congestion_fee",
+    Kind.NUMBER,
+    "Charge for trips in the MTA's Congestion Relief Zone, in US dollars, from 5 January 2025.",
+    since="2025-01",
+)
 
 
 def _colour(name: str, prefix: str, *others: Column) -> Colour:
@@ -156,6 +168,8 @@ YELLOW = _colour(
     _IMPROVEMENT,
     _TOTAL,
     _CONGESTION,
+    _AIRPORT_FEE,
+    _CBD_CONGESTION_FEE,
 )
 
 GREEN = _colour(
@@ -178,6 +192,7 @@ GREEN = _colour(
     _PAYMENT,
     Column("trip_type", Kind.CODE, "How the trip began: 1 street hail, 2 dispatch."),
     _CONGESTION,
+    _CBD_CONGESTION_FEE,
 )
 
 COLOURS: dict[str, Colour] = {colour.name: colour for colour in (YELLOW, GREEN)}

@@ -197,4 +197,4 @@ def test_definition_has_columns_of_all_colours():
 
     assert described["trip_type"] == ("text: integer", "Green only. How the trip began: 1 street hail, 2 dispatch.")
     assert described["fare_amount"][0] == "text: number"
-    assert len(described) == 22
+    assert len(described) == 24

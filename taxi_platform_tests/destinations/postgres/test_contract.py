@@ -1,18 +1,18 @@
-"""The five points in Postgres, on each version, and what only Postgres has to show."""
+"""The guarantees in Postgres, on each version, and what is particular to its tables."""
 
 import hashlib
 
 import pytest
 
-from taxi_platform_tests.destinations.contract import APRIL, MARCH, FivePoints, Load, Query, Write
+from taxi_platform_tests.destinations.contract import APRIL, MARCH, Guarantees, Load, Query, Write
 from taxi_platform_tests.support.trip_files import trip
 
 
-class TestFivePoints(FivePoints):
+class TestGuarantees(Guarantees):
     table = "green_tripdata"
 
     def everything(self, query: Query) -> list[tuple]:
-        """With where each row lies and who wrote it: rows that are written again are not left as they were."""
+        """Rows with their place and their transaction, which differ for rows that were written again."""
         return query(f"select *, tableoid, xmin::text from {self.table} order by filename, unique_row_id, ctid")
 
 
@@ -81,6 +81,7 @@ def test_columns_have_the_types_of_the_contract(load: Load, write: Write, query:
         ("payment_type", "integer"),
         ("trip_type", "integer"),
         ("congestion_surcharge", "double precision"),
+        ("cbd_congestion_fee", "double precision"),
     ]
 
 
