@@ -1,7 +1,7 @@
-"""The five points that hold after a run of a partition, and what they mean for strays: for each destination alike.
+"""Tests of the guarantees, which each destination inherits and runs on its real server.
 
-A destination's folder has a class of its own that inherits these tests and adds what it alone has. They use that
-folder's fixtures: `write` makes a month's file, `load` brings it to the table as the assets do, `query` reads there.
+They use fixtures of the destination's folder: `write` writes a month's published file, `load` loads it as the assets
+do, `query` reads the table or deletes rows of it by hand.
 """
 
 from collections.abc import Callable
@@ -24,8 +24,8 @@ MAY = TripMonth.from_key("green|2020-05")
 YELLOW_APRIL = TripMonth.from_key("yellow|2020-04")
 
 
-class FivePoints:
-    """`table` is what a query calls green's table."""
+class Guarantees:
+    """The guarantees of docs/architecture.md; `table` is the name of green's table in a query."""
 
     table: ClassVar[str]
 
@@ -42,11 +42,11 @@ class FivePoints:
         assert (merged.record.rows, merged.record.rows_in_table) == (3, 3)
         assert query(f"select count(*), count(distinct unique_row_id) from {self.table}") == [(3, 2)]
 
-    def test_rows_carry_the_name_of_their_file(self, load: Load, write: Write, query: Query) -> None:
+    def test_rows_have_the_name_of_their_file(self, load: Load, write: Write, query: Query) -> None:
         load(write(APRIL, [trip(APRIL)]))
         assert query(f"select filename from {self.table}") == [("green_tripdata_2020-04.csv",)]
 
-    def test_the_file_that_was_loaded_first_keeps_a_row(self, load: Load, write: Write, query: Query) -> None:
+    def test_row_of_an_earlier_file_is_skipped(self, load: Load, write: Write, query: Query) -> None:
         shared = trip(MARCH, "2008-12-31 23:02:00")
         load(write(MARCH, [shared, trip(MARCH)]))
         merged = load(write(APRIL, [shared, trip(APRIL), shared]))
@@ -54,33 +54,27 @@ class FivePoints:
         assert merged.record.rows_in_table == 1
         assert self.rows_by_file(query) == {MARCH.filename: 2, APRIL.filename: 1}
 
-    def test_a_row_that_the_first_file_repeats_is_kept_from_the_second_once(
-        self, load: Load, write: Write, query: Query
-    ) -> None:
+    def test_row_repeated_in_first_file_is_skipped_once(self, load: Load, write: Write, query: Query) -> None:
         shared = trip(MARCH, "2020-04-05 10:00:00")
         load(write(MARCH, [shared, shared]))
         merged = load(write(APRIL, [shared, trip(APRIL)]))
         assert {name: skipped.rows for name, skipped in merged.record.skipped.items()} == {MARCH.filename: 1}
         assert self.rows_by_file(query) == {MARCH.filename: 2, APRIL.filename: 1}
 
-    def test_a_corrected_file_replaces_its_older_version(self, load: Load, write: Write, query: Query) -> None:
+    def test_corrected_file_replaces_month(self, load: Load, write: Write, query: Query) -> None:
         older = load(write(APRIL, [trip(APRIL, "01 01:00:00"), trip(APRIL, "02 01:00:00")]))
         merged = load(write(APRIL, [trip(APRIL, "02 01:00:00"), trip(APRIL, "03 01:00:00", fare_amount="9.5")]))
         assert merged.replaced == older.record
         days = query(f"select extract(day from lpep_pickup_datetime), fare_amount from {self.table} order by 1")
         assert days == [(2, 8), (3, 9.5)]
 
-    def test_a_corrected_file_takes_the_older_version_s_strays_with_it(
-        self, load: Load, write: Write, query: Query
-    ) -> None:
+    def test_corrected_file_replaces_out_of_month_rows(self, load: Load, write: Write, query: Query) -> None:
         no_times = {"lpep_pickup_datetime": "", "lpep_dropoff_datetime": ""}
         load(write(APRIL, [trip(APRIL), trip(APRIL, "2041-08-17 16:24:38"), trip(APRIL, **no_times)]))
         load(write(APRIL, [trip(APRIL, "02 02:00:00")]))
         assert query(f"select extract(day from lpep_pickup_datetime) from {self.table}") == [(2,)]
 
-    def test_other_months_and_the_other_colour_are_left_as_they_were(
-        self, load: Load, write: Write, query: Query
-    ) -> None:
+    def test_other_months_and_colours_are_unchanged(self, load: Load, write: Write, query: Query) -> None:
         load(write(MARCH, [trip(MARCH), trip(MARCH, "2020-04-07 08:00:00")]))
         before = self.everything(query)
         load(write(APRIL, [trip(APRIL), trip(APRIL, "2020-03-01 00:00:00")]))
@@ -90,7 +84,7 @@ class FivePoints:
         yellow = self.table.replace("green", "yellow")
         assert query(f"select filename from {yellow}") == [(YELLOW_APRIL.filename,)]
 
-    def test_a_second_run_changes_nothing(self, load: Load, write: Write, query: Query) -> None:
+    def test_second_run_changes_nothing(self, load: Load, write: Write, query: Query) -> None:
         file = write(APRIL, [trip(APRIL), trip(APRIL, "2020-03-01 00:00:00")])
         first = load(file)
         before = self.everything(query)
@@ -99,7 +93,7 @@ class FivePoints:
         assert second.record == first.record
         assert self.everything(query) == before
 
-    def test_rows_that_somebody_deleted_come_back(self, load: Load, write: Write, query: Query) -> None:
+    def test_rerun_restores_deleted_rows(self, load: Load, write: Write, query: Query) -> None:
         file = write(APRIL, [trip(APRIL), trip(APRIL, "02 02:00:00")])
         load(file)
         query(f"delete from {self.table} where date(lpep_pickup_datetime) = '2020-04-02'")
@@ -107,12 +101,37 @@ class FivePoints:
         assert self.rows_by_file(query) == {APRIL.filename: 2}
         assert not load(file).changed
 
+    def test_row_deleted_from_first_file_is_not_missing(self, load: Load, write: Write, query: Query) -> None:
+        """A run of the second file loads it, because no other file has it any more."""
+        shared = trip(MARCH, "2020-04-05 12:00:00")
+        march, april = write(MARCH, [shared, trip(MARCH)]), write(APRIL, [shared, trip(APRIL)])
+        load(march)
+        load(april)
+        query(
+            f"delete from {self.table} where filename = '{MARCH.filename}' and date(lpep_pickup_datetime) = '2020-04-05'"
+        )
+        assert load(april).changed
+        assert self.rows_by_file(query) == {MARCH.filename: 1, APRIL.filename: 2}
+        assert load(march).changed
+        assert self.rows_by_file(query) == {MARCH.filename: 1, APRIL.filename: 2}
+        assert not load(april).changed
+
+    def test_month_without_rows_is_restored(self, load: Load, write: Write, query: Query) -> None:
+        shared = trip(MARCH, "2020-04-05 12:00:00")
+        march, april = write(MARCH, [shared, trip(MARCH)]), write(APRIL, [shared, trip(APRIL)])
+        load(march)
+        load(april)
+        query(f"delete from {self.table} where filename = '{MARCH.filename}'")
+        load(march)
+        load(april)
+        assert self.rows_by_file(query) == {MARCH.filename: 2, APRIL.filename: 1}
+
     @pytest.mark.parametrize("pickup", ["2020-03-05 12:00:00", "2020-04-05 12:00:00", "2020-05-05 12:00:00", ""])
     @pytest.mark.parametrize(("first", "second"), [(MARCH, APRIL), (APRIL, MARCH)])
-    def test_first_file_wins_wherever_the_pickup_lies(
+    def test_first_file_wins_for_any_pickup(
         self, load: Load, write: Write, query: Query, first: TripMonth, second: TripMonth, pickup: str
     ) -> None:
-        """Inside the first file's month, inside the second's, a stray in both, or without a pickup."""
+        """Inside the first file's month, inside the second's, out of month in both, or without a pickup."""
         shared = trip(first, pickup or "01 00:00:00")
         if not pickup:
             shared |= {first.colour.pickup.name: "", "lpep_dropoff_datetime": ""}
@@ -122,13 +141,11 @@ class FivePoints:
         assert {name: skipped.rows for name, skipped in merged.record.skipped.items()} == {first.filename: 1}
         assert self.rows_by_file(query) == {first.filename: 2, MAY.filename: 1, second.filename: 1}
 
-    def test_an_equal_pickup_alone_does_not_make_a_row_the_same(self, load: Load, write: Write) -> None:
+    def test_equal_pickup_alone_is_no_duplicate(self, load: Load, write: Write) -> None:
         load(write(MARCH, [trip(MARCH, "05 12:00:00")]))
         assert load(write(APRIL, [trip(APRIL, "2020-03-05 12:00:00", DOLocationID="7")])).record.skipped == {}
 
-    def test_a_row_comes_back_when_the_file_that_kept_it_lets_it_go(
-        self, load: Load, write: Write, query: Query
-    ) -> None:
+    def test_skipped_row_is_loaded_once_first_file_lacks_it(self, load: Load, write: Write, query: Query) -> None:
         shared = trip(MARCH, "2020-04-05 12:00:00")
         load(write(MARCH, [shared]))
         april = write(APRIL, [trip(APRIL), shared])
@@ -140,7 +157,7 @@ class FivePoints:
         assert again.record.rows_in_table == 2
         assert self.rows_by_file(query) == {MARCH.filename: 1, APRIL.filename: 2}
 
-    def test_an_empty_month_is_a_month(self, load: Load, write: Write, query: Query) -> None:
+    def test_empty_file_is_loaded(self, load: Load, write: Write, query: Query) -> None:
         merged = load(write(APRIL, []))
         assert (merged.record.rows, merged.changed) == (0, True)
         assert query(f"select count(*) from {self.table}") == [(0,)]

@@ -2,13 +2,13 @@
 
 import hashlib
 
-from taxi_platform_tests.destinations.contract import APRIL, MARCH, FivePoints
+from taxi_platform_tests.destinations.contract import APRIL, MARCH, Guarantees
 from taxi_platform_tests.support.google_fixtures import Load, Query, Write
 from taxi_platform_tests.support.trip_files import trip
 from taxi_platform_tests.support.unreliable_google import UnreliableGoogle
 
 
-class TestGuarantees(FivePoints):
+class TestGuarantees(Guarantees):
     table = "{green_tripdata}"
 
 
