@@ -18,8 +18,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-PATIENCE = 120.0
-"""Seconds until something on a page that does not come is a failure."""
+PATIENCE = 300.0
+"""Seconds until a missing element is a failure: other processes may use the cores, so it is thirty times the usual."""
 POSTGRES_LEG = '+key:"postgres_tripdata"'
 
 

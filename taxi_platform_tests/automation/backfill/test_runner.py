@@ -29,6 +29,8 @@ from taxi_platform_tests.support.faulty_server import Fault, FaultyServer
 from taxi_platform_tests.support.trip_files import csv_text, publish, trip
 from taxi_platform_tests.support.web_interface import until
 
+SECONDS = 600
+"""Limit of a command; it takes a twentieth of it on an idle machine."""
 MONTHS = [TripMonth.from_key(f"green|2020-0{month}") for month in (3, 4, 5)]
 
 
@@ -62,7 +64,7 @@ class Terminal:
 
     def run(self, *options: str) -> tuple[int, str, str]:
         with self.start(*options) as process:
-            said, shown = process.communicate(timeout=240)
+            said, shown = process.communicate(timeout=SECONDS)
             return process.returncode, said, shown
 
     def rows(self) -> dict[str, int]:
@@ -228,7 +230,7 @@ def test_months_of_killed_workers_are_loaded_again(tmp_path, slow, postgres_url)
         until(lambda: not slow.faults)
         for worker in workers(process):
             worker.kill()
-        said, _ = process.communicate(timeout=240)
+        said, _ = process.communicate(timeout=SECONDS)
 
     assert (process.returncode, said.splitlines()[-1]) == (0, "2 of 2 months loaded, 7 rows.")
     assert terminal.rows() == {"2020-03": 3, "2020-04": 4}
@@ -244,7 +246,7 @@ def test_ctrl_c_ends_unfinished_runs_and_workers(tmp_path, slow, postgres_url):
         until(lambda: not slow.faults)
         processes = workers(process)
         process.send_signal(signal.SIGINT)
-        said, shown = process.communicate(timeout=240)
+        said, shown = process.communicate(timeout=SECONDS)
 
     assert process.returncode == 130
     assert said.splitlines()[-1].startswith("0 of 2 months loaded, 0 rows; stopped with 2 to go")
