@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from importlib import import_module
 
 import click
 import dagster as dg
@@ -11,7 +12,7 @@ from tqdm import tqdm
 
 from taxi_platform.automation.backfill.runner import Backfill, Outcome
 from taxi_platform.destinations.base import SOURCE, Destination
-from taxi_platform.local.instance import prepare, runs_at_once
+from taxi_platform.local.instance import is_claimed, prepare, runs_at_once
 from taxi_platform.settings import Settings
 from taxi_platform.trips.load_record import months_to_reload
 from taxi_platform.trips.partitions import TripMonth
@@ -27,13 +28,18 @@ def show(months: list[TripMonth], destination: Destination, *, again: bool) -> i
     """
     resources = destination.resources({})
     destination.require_settings(resources)
+    kind = Backfill
     if "DAGSTER_HOME" not in os.environ:
-        os.environ |= prepare(Settings().home_folder)
+        home = Settings().home_folder
+        os.environ |= prepare(home)
+        if is_claimed(home):
+            kind = import_module("taxi_platform.automation.backfill.queued").QueuedBackfill
+            click.echo("`make dev` is running: its daemon loads the months.")
     done: list[Outcome] = []
     interrupted = False
     for stop in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores SIGINT by default
         signal.signal(stop, signal.default_int_handler)
-    backfill = Backfill(destination, resources, months, runs_at_once(), again=again)
+    backfill = kind(destination, resources, months, runs_at_once(), again=again)
     try:
         with backfill, dg.DagsterInstance.get() as instance, _Bar(backfill, instance) as bar:
             for outcome in backfill.run(instance, bar.tick):

@@ -28,7 +28,7 @@ ATTEMPTS = 3
 """Runs of a month whose worker is killed. A run that fails is not repeated, because its steps retry themselves."""
 _GRACE_SECONDS = 30.0
 """Time that an interrupted run has to clean up."""
-_TICK_SECONDS = 1.0
+TICK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ class Backfill:
         found = {} if self.again else self.loaded_months()
         outdated = months_to_reload(found)
         self._current = {month: found[month] for month in self.months if month in found and month not in outdated}
-        self._waiting = [month for month in self.months if month not in self._current]
+        self.waiting = [month for month in self.months if month not in self._current]
 
     def __enter__(self) -> Self:
         """Start the workers, which import the definitions while the caller opens Dagster's instance."""
-        self._idle = [WorkerProcess(self.definitions) for _ in self._waiting[: self.workers]]
+        self._idle = [WorkerProcess(self.definitions) for _ in self.waiting[: self.workers]]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -90,18 +90,22 @@ class Backfill:
         Loaded months are skipped unless they must be reloaded. If the caller is interrupted (KeyboardInterrupt),
         unfinished runs are interrupted too.
         """
-        for month, record in self._current.items():
-            yield Outcome(month, record.rows, record.rows_skipped, skipped=True)
+        yield from self.skipped()
         with ThreadPoolExecutor(self.workers) as pool:
-            waiting = {pool.submit(self._load, month, instance) for month in self._waiting}
+            waiting = {pool.submit(self._load, month, instance) for month in self.waiting}
             try:
                 while waiting:
-                    done, waiting = wait(waiting, _TICK_SECONDS, FIRST_COMPLETED)
+                    done, waiting = wait(waiting, TICK_SECONDS, FIRST_COMPLETED)
                     yield from (future.result() for future in done)
                     tick()
             except BaseException:
                 self._stop(waiting)
                 raise
+
+    def skipped(self) -> Iterator[Outcome]:
+        """Yield the outcomes of the months that are loaded already."""
+        for month, record in self._current.items():
+            yield Outcome(month, record.rows, record.rows_skipped, skipped=True)
 
     def loaded_months(self) -> Mapping[TripMonth, LoadRecord]:
         """Return the load records of the colour's months, as the destination has them."""
