@@ -35,6 +35,8 @@ GROUPS: dict[str, Callable[[Bench], list[Figure]]] = {
 SMALLER = {"journey-small"}
 """Groups that are measured only when they are named."""
 DOCS = Path(__file__).parents[1] / "docs"
+KEPT = {(): DOCS / "benchmarks.json", ("journey",): DOCS / "journey.json"}
+"""Where the seconds of all groups, and of the journey alone, are kept."""
 
 
 def main(names: list[str]) -> None:
@@ -44,18 +46,18 @@ def main(names: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="taxi-platform-bench-") as name:
         folder = Path(name)
         embedded = None if os.environ.get("TAXI_POSTGRES_URL") else EmbeddedPostgres(folder / "postgres")
+        server_url = embedded.start() if embedded else os.environ["TAXI_POSTGRES_URL"]
+        bench = Bench(server_url, Files(folder / "files"), folder)
+        path = KEPT.get(tuple(names), Path("benchmarks.json"))
+        found: list[Figure] = []
         try:
-            bench = Bench(
-                embedded.start() if embedded else os.environ["TAXI_POSTGRES_URL"], Files(folder / "files"), folder
-            )
-            path = DOCS / "benchmarks.json" if not names else Path("benchmarks.json")
-            found: list[Figure] = []
             for group in names or [each for each in GROUPS if each not in SMALLER]:
                 found += GROUPS[group](bench)
                 report.write_json(path, bench, found)
             print(report.table(found))
             print(f"\nAll seconds: {path}")
         finally:
+            report.write_json(path, bench, found)  # also what was measured before an interruption
             if embedded:
                 embedded.remove()
     if not names:
