@@ -144,8 +144,8 @@ def page(sizes: Sizes, rate: float) -> str:
             *rows,
             "",
             f"A row takes {sizes.gzip:.0f} bytes in the published file, {sizes.table:.0f} in the table, "
-            f"{sizes.indexes:.1f} in its indexes and {sizes.parquet:.0f} in the lake. A process that loads takes "
-            f"{sizes.worker_megabytes:.0f} MB, whatever the size of the month, and there is one for each processor. "
+            f"{sizes.indexes:.1f} in its indexes and {sizes.parquet:.0f} in the lake. A process that loads "
+            f"a month into both takes {sizes.worker_megabytes:.0f} MB, and there is one for each processor. "
             "The server takes 256 MB for shared buffers and 128 MB while it sorts an index.",
             "",
             "While a month is replaced, Postgres holds both versions of that month. Keep free disk space for one more "

@@ -164,3 +164,9 @@ def test_the_figures_are_those_that_were_measured() -> None:
     shown = re.findall(r"^\| (.+?) \| ([\d.]+)(?: MB)? \| (.*?) ?\| (?:yes |no )?\|$", text, re.MULTILINE)
     expected = [(figure["name"], f"{figure['value']:.2f}", figure["goal"]) for figure in measured]
     assert sorted(shown) == sorted(expected)
+
+
+def test_journey_figures_are_the_measured_ones() -> None:
+    measured = json.loads((ROOT / "docs" / "journey.json").read_text(encoding="utf-8"))["figures"]
+    text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert [each["name"] for each in measured if f"| {each['name']} | {each['value']:.2f}" not in text] == []
