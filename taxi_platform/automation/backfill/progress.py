@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from taxi_platform.automation.backfill.runner import Backfill, Outcome
 from taxi_platform.destinations.base import SOURCE, Destination
-from taxi_platform.local.instance import is_claimed, prepare, runs_at_once
+from taxi_platform.local.instance import daemon_lock_is_held, prepare, runs_at_once
 from taxi_platform.settings import Settings
 from taxi_platform.trips.load_record import months_to_reload
 from taxi_platform.trips.partitions import TripMonth
@@ -32,7 +32,7 @@ def show(months: list[TripMonth], destination: Destination, *, again: bool) -> i
     if "DAGSTER_HOME" not in os.environ:
         home = Settings().home_folder
         os.environ |= prepare(home)
-        if is_claimed(home):
+        if daemon_lock_is_held(home):
             kind = import_module("taxi_platform.automation.backfill.queued").QueuedBackfill
             click.echo("`make dev` is running: its daemon loads the months.")
     done: list[Outcome] = []
