@@ -26,7 +26,7 @@ _READ = 1 << 20
 
 def floor(url: str, work: Work) -> None:
     """Bare COPY of the CSV into an unlogged table: no ids, no second table, nothing durable."""
-    columns = list(work.month.colour.columns)
+    columns = list(work.month.colour.required_columns)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(create("create unlogged table floor ({})", columns))
         _copy(connection, "floor", columns, work.csv)
@@ -47,7 +47,7 @@ def flow(url: str, work: Work) -> None:
         subprocess.run(["gunzip", "--stdout", work.gz], stdout=file, check=True)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("truncate flow_staging")
-        _copy(connection, "flow_staging", list(colour.columns), unpacked)
+        _copy(connection, "flow_staging", list(colour.required_columns), unpacked)
         for statement in flow_statements(work.month):
             connection.execute(statement)
 
@@ -87,9 +87,9 @@ def dlt(url: str, work: Work) -> None:
     times = [column.name for column in (colour.pickup, colour.dropoff)]
     # A chunk's own types would differ from the next one's where one has empty fields.
     types: dict[Hashable, Any] = {
-        column.name: "float64" for column in colour.columns if column.kind in (Kind.INTEGER, Kind.NUMBER)
+        column.name: "float64" for column in colour.required_columns if column.kind in (Kind.INTEGER, Kind.NUMBER)
     }
-    types |= {column.name: "string" for column in colour.columns if column.kind in (Kind.TEXT, Kind.CODE)}
+    types |= {column.name: "string" for column in colour.required_columns if column.kind in (Kind.TEXT, Kind.CODE)}
 
     # VendorID may be empty, which a key may not be.
     @dlt.resource(

@@ -170,7 +170,7 @@ def _note(bench: Bench, group: str, name: str, cost: Cost) -> Cost:
 
 
 def _floor(bench: Bench, url: str, mirror: str, work: Months) -> None:
-    columns = list(work.months[0].colour.columns)
+    columns = list(work.months[0].colour.required_columns)
     with psycopg.connect(url, autocommit=True) as connection:
         for month in work.months:
             name = sql.SQL("create unlogged table {} ({{}})").format(sql.Identifier(f"floor_{month.suffix}"))
@@ -189,7 +189,7 @@ def _script(bench: Bench, url: str, mirror: str, work: Months) -> None:
     colour = work.months[0].colour
     contenders.flow_tables(url, colour)
     unpacked = bench.folder / "flow.csv"
-    names = ", ".join(name_of(column).as_string() for column in colour.columns)
+    names = ", ".join(name_of(column).as_string() for column in colour.required_columns)
     copy = f"\\copy flow_staging ({names}) from '{unpacked}' with (format csv, header)"
     load = 'curl -sSf "$0/$1" | gunzip > "$2" && "$3" "$4" -qX -v ON_ERROR_STOP=1 -f "$5"'
     for month in work.months:

@@ -84,7 +84,7 @@ def copy(url: str, work: Work, way: Way) -> Cost:
         ensure_tables(connection, colour)
         connection.execute("drop table if exists copied")
         row_id = f"unique_row_id text generated always as ({way.row_id}) stored" if way.row_id else "unique_row_id text"
-        columns = sql.SQL(", ").join(definition(column) for column in colour.columns)
+        columns = sql.SQL(", ").join(definition(column) for column in colour.required_columns)
         connection.execute(
             sql.SQL("create {} table copied ({}, filename text default {}, {})").format(
                 _plain(way.kind), _plain(row_id), sql.Literal(work.month.filename), columns
@@ -121,7 +121,7 @@ def _log_bytes(url: str) -> int:
 
 
 def _copy(url: str, work: Work, blocks: Iterator[bytes], lock: Lock) -> None:
-    names = sql.SQL(", ").join(name_of(column) for column in work.month.colour.columns)
+    names = sql.SQL(", ").join(name_of(column) for column in work.month.colour.required_columns)
     command = sql.SQL("copy copied ({}) from stdin with (format text, delimiter ',', null '')").format(names)
     with psycopg.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         connection.execute(_SESSION)
