@@ -9,7 +9,7 @@ INSTALLED_FOR_BENCH = .venv/.installed-for-bench
 .PHONY: help demo demo-gcp dev sql lake stop test lint format bench chaos clean
 
 help:
-	@echo "make demo     load sample trips into an embedded PostgreSQL, and show what came of it"
+	@echo "make demo     load sample trips into PostgreSQL and a Parquet lake, and build a report"
 	@echo "make demo-gcp the same into BigQuery, on emulators on this machine"
 	@echo "make dev      open the web interface"
 	@echo "make sql      query the trips with psql, or QUERY='select ...' make sql for one statement"

@@ -1,4 +1,4 @@
-"""What the parts of a copy cost: the row id in the forms that were tried, the index of strays, the log, the streams.
+"""What the parts of a copy cost: the row id in several forms, the index of out-of-month rows, the log, the streams.
 
     python -m benchmarks.parts
 
@@ -37,7 +37,7 @@ class Way:
 
     row_id: str | None
     streams: int = 2
-    has_strays_index: bool = True
+    has_out_of_month_index: bool = True
     kind: str = ""
 
 
@@ -61,15 +61,17 @@ def ways(month: TripMonth) -> dict[str, Way]:
     # Only a function may say of a time's text that it never changes.
     times = [f"coalesce(trip_months.time_text({name}), '')" for name in (pickup, dropoff)]
     return {
-        "as it is: two streams, row id, index of strays": Way(taken),
+        "as it is: two streams, row id, index of out-of-month rows": Way(taken),
         "one stream": Way(taken, streams=1),
         "three streams": Way(taken, streams=3),
-        "no index of strays": Way(taken, has_strays_index=False),
+        "no index of out-of-month rows": Way(taken, has_out_of_month_index=False),
         "unlogged": Way(taken, kind="unlogged"),
         "no row id": Way(None),
-        "no row id, no index, unlogged": Way(None, has_strays_index=False, kind="unlogged"),
+        "no row id, no index, unlogged": Way(None, has_out_of_month_index=False, kind="unlogged"),
         "one stream, no row id": Way(None, streams=1),
-        "one stream, no row id, no index, unlogged": Way(None, streams=1, has_strays_index=False, kind="unlogged"),
+        "one stream, no row id, no index, unlogged": Way(
+            None, streams=1, has_out_of_month_index=False, kind="unlogged"
+        ),
         "one stream, md5 of one column": Way("md5(vendorid)", streams=1),
         "one stream, row id without the times": Way(f"md5({' || '.join(texts)})", streams=1),
         "one stream, times through the function": Way(f"md5({' || '.join(texts + times)})", streams=1),
@@ -91,7 +93,7 @@ def copy(url: str, work: Work, way: Way) -> Cost:
             )
         )
         assert FILENAME.folded_name == "filename"
-        if way.has_strays_index:
+        if way.has_out_of_month_index:
             connection.execute(
                 sql.SQL("create index on copied ({}, unique_row_id) where {}").format(
                     name_of(colour.pickup), is_out_of_month(work.month, colour.pickup)

@@ -1,4 +1,4 @@
-"""What came of it: the table in the terminal, the JSON, the plot. Not here: measuring."""
+"""The results of a run: the table in the terminal, the JSON file and the plot."""
 
 import json
 import os

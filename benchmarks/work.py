@@ -1,7 +1,4 @@
-"""The work: generated months in the mirror's form, and empty databases on the server that is measured.
-
-Not here: ways of loading them.
-"""
+"""The work that is measured: generated months in the mirror's form, and empty databases on the server."""
 
 import gzip
 import mmap

@@ -1,6 +1,6 @@
-"""The settings: read from the environment or from `.env` in the working directory when asked for, never at import.
+"""The settings, read from the environment or from `.env` in the working directory when they are needed.
 
-Not here: defaults of single resources (timeouts, attempts); those are fields of the resources.
+Timeouts and numbers of attempts are fields of the resources that use them.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ PUBLIC_MIRROR = "https://github.com/DataTalksClub/nyc-tlc-data/releases/download
 
 
 class Settings(BaseSettings):
-    """One reading of the settings. Each field's alias is the variable's name; README and .env.example list them."""
+    """The settings as they are now. The alias of a field is the variable's name; .env.example lists them."""
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
 

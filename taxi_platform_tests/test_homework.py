@@ -27,7 +27,7 @@ LOADED = {"yellow|2020-11": 200, "yellow|2020-12": 300, "yellow|2021-03": 250, "
 
 
 def answer(number: int) -> str:
-    """What stands in bold below the question."""
+    """Return the text in bold below the question."""
     found = re.search(r"\*\*`?(.+?)`?\*\*", SECTIONS[number - 1])
     assert found
     return found[1]

@@ -1,7 +1,4 @@
-"""Invented products in the form of the products API's answers, for a demonstration without a network and for tests.
-
-Not here: the real API's products; none of these exists.
-"""
+"""Generated products in the form of the products API's responses, for the demo and for tests."""
 
 import json
 from pathlib import Path
@@ -14,13 +11,13 @@ CATEGORIES = ("beauty", "fragrances", "furniture", "groceries")
 
 
 def sample_page(skip: int = 0, limit: int = PAGE_SIZE) -> dict[str, Any]:
-    """The API's answer that begins after `skip` products; TOTAL says how many there are."""
+    """Return the API's response that begins after `skip` of TOTAL products."""
     numbers = range(skip, min(skip + limit, TOTAL))
     return {"products": [_product(number) for number in numbers], "total": TOTAL, "skip": skip, "limit": len(numbers)}
 
 
 def write_sample_products(folder: Path) -> Path:
-    """Writes the first page as `products.json`, whose file URL TAXI_PRODUCTS_URL takes; returns its path."""
+    """Write the first page as `products.json`, and return its path. TAXI_PRODUCTS_URL accepts its file URL."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "products.json"
     file.write_text(json.dumps(sample_page(), indent=1), encoding="utf-8")
@@ -28,7 +25,7 @@ def write_sample_products(folder: Path) -> Path:
 
 
 def _product(number: int) -> dict[str, Any]:
-    """Of each thirty, the second fifteen have no brand, as it is with the real ones."""
+    """Return a product. Of each thirty, the second fifteen have no brand, as about half of the real ones."""
     product = {
         "id": number + 1,
         "title": f"Sample product {number + 1}",

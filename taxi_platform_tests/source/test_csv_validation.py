@@ -47,7 +47,7 @@ def error_of_csv(text: bytes, month: TripMonth = GREEN) -> BadFile:
 
 
 def with_field(name: str, value: str, row: int = 7) -> bytes:
-    """A green file in which one row has this value; the row stands in line `row + 2`."""
+    """A green file in which one row has this value; the row is on line `row + 2`."""
     rows = rows_of(GREEN, 20)
     rows[row][header_of(GREEN).index(name)] = value
     return csv_of(header_of(GREEN), rows)

@@ -1,7 +1,4 @@
-"""A local HTTP server that answers as a test says, and remembers what it was asked.
-
-Not here: the answers; each test module gives its own.
-"""
+"""A local HTTP server with the responses of a test, which records the requests."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -15,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it came in. `target` is what stands in its first line: a path, or a URL when asked as a proxy."""
+    """A request. `target` is the one of its request line: a path, or a URL if the server is used as a proxy."""
 
     method: str
     target: str

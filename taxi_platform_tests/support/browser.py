@@ -1,7 +1,4 @@
-"""The web interface in a headless Chromium, used with mouse and keyboard as a person does.
-
-Not here: the web interface itself (`web_interface`).
-"""
+"""The web interface in a headless Chromium, used with mouse and keyboard."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,7 +1,4 @@
-"""What a browser asks the webserver for: launches a job, a partition and a backfill, and looks after them.
-
-Not here: anything that asks Dagster's storage directly.
-"""
+"""The webserver's GraphQL API, used as the web interface uses it: launches runs and backfills, reads their status."""
 
 import json
 import urllib.request

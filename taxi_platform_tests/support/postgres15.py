@@ -1,7 +1,4 @@
-"""A PostgreSQL 15 from the programs on this machine, reached as a user's own server is: over TCP, with a password.
-
-Not here: the embedded server.
-"""
+"""A PostgreSQL 15 from the programs on this machine, used like a user's own server: over TCP, with a password."""
 
 import os
 import secrets

@@ -1,7 +1,4 @@
-"""The web interface and the daemon as processes of their own, started as `taxi-platform dev` starts them.
-
-Not here: what is launched through them (`support.graphql`).
-"""
+"""The web interface and the daemon as processes of their own, started as `taxi-platform dev` starts them."""
 
 import os
 import signal
