@@ -1,4 +1,4 @@
-# The ways in. Everything is installed in .venv, from the package index that pip is set up for.
+# Commands for users and developers. Everything is installed in .venv, from the package index that pip is set up for.
 
 PIP = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 INSTALLED = .venv/.installed
@@ -6,7 +6,7 @@ INSTALLED_EMULATORS = .venv/.installed-emulators
 INSTALLED_FOR_TESTS = .venv/.installed-for-tests
 INSTALLED_FOR_BENCH = .venv/.installed-for-bench
 
-.PHONY: help demo demo-gcp dev sql lake stop test lint format bench chaos clean
+.PHONY: help demo demo-gcp dev sql lake stop test test-fast lint format bench chaos clean
 
 help:
 	@echo "make demo     load sample trips into PostgreSQL and a Parquet lake, and build a report"
@@ -16,8 +16,9 @@ help:
 	@echo "make lake     query the Parquet lake with DuckDB, or QUERY='select ...' make lake for one statement"
 	@echo "make stop     stop the embedded PostgreSQL"
 	@echo "make test     ruff, pyright and the tests"
+	@echo "make test-fast the tests that start no daemon, no browser and no second interpreter"
 	@echo "make lint     ruff and pyright alone"
-	@echo "make format   put the code into ruff's form"
+	@echo "make format   format the code with ruff"
 	@echo "make bench    measure the speed of loading; 40 minutes and 15 GB of disk"
 	@echo "make chaos    random faults against the guarantees, by seed; minutes"
 	@echo "make clean    remove .venv, caches and the demo; rows of real trips stay"
@@ -46,6 +47,10 @@ stop: $(INSTALLED)
 test: lint
 	.venv/bin/pytest $(OPTIONS)
 
+# The tests that start no daemon, no browser and no second interpreter.
+test-fast: $(INSTALLED_FOR_TESTS)
+	.venv/bin/pytest --fast $(OPTIONS)
+
 lint: $(INSTALLED_FOR_TESTS)
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
@@ -73,9 +78,9 @@ clean:
 .venv/bin/python:
 	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3.14 python3 python; do \
 	  if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then \
-	    echo "Making .venv with $$python ($$($$python -V))"; \
+	    echo "Creating .venv with $$python ($$($$python -V))"; \
 	    $$python -m venv --clear .venv && exit 0; \
-	    echo "$$python could not make a virtual environment. On Debian: apt-get install python3-venv" >&2; exit 1; \
+	    echo "$$python failed to create a virtual environment. On Debian: apt-get install python3-venv" >&2; exit 1; \
 	  fi; \
 	done; \
 	echo "Python 3.11 to 3.14 is needed, and none is on the PATH. Name one: make PYTHON=/path/to/python3.11" >&2; \

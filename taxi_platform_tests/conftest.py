@@ -1,9 +1,11 @@
 """Fixtures that start the real servers. They are started once for all tests that ask, and only when one asks."""
 
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -30,9 +32,32 @@ LONGEST = ("test_web_backfill.py", "test_compose_processes.py", "test_real_files
 """Mostly waiting for Dagster's daemon: begun first, so that other processes test the rest meanwhile."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the longest tests first; the others keep their order."""
+STARTERS = re.compile(r"\bsubprocess\b|multiprocessing|support\.(?:browser|compose|web_interface)|run_dbt|run_sequence")
+"""What a test module contains that starts a daemon, a browser or a second interpreter."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of `make test-fast`."""
+    parser.addoption("--fast", action="store_true", help="only tests that start no daemon, browser or interpreter")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest tests first, and with `--fast` deselect those that start other processes."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+    if config.getoption("fast"):
+        slow = [item for item in items if _starts_processes(item)]
+        items[:] = [item for item in items if not _starts_processes(item)]
+        config.hook.pytest_deselected(items=slow)
+
+
+def _starts_processes(item: pytest.Item) -> bool:
+    fixtures: list[str] = getattr(item, "fixturenames", [])
+    return "emulators" in fixtures or "marts" in item.path.name or _starts_processes_in(item.path)
+
+
+@cache
+def _starts_processes_in(path: Path) -> bool:
+    return bool(STARTERS.search(path.read_text("utf-8")))
 
 
 @pytest.fixture(scope="session")

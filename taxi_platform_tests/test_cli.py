@@ -213,7 +213,7 @@ def test_an_error_raised_on_purpose_is_shown_without_a_traceback(tmp_path: Path)
             check=False,
         )
         assert done.returncode == 1
-        assert "password is gone" in done.stderr
+        assert "password of the embedded PostgreSQL was not found" in done.stderr
         assert "Traceback" not in done.stderr
     finally:
         server.remove()

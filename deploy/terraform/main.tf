@@ -1,4 +1,4 @@
-# What the destination bigquery uses: a bucket, a dataset, and a service account with roles on these two alone. No key is
+# What the destination bigquery uses: a bucket, a dataset, and a service account with roles on these two, and on the project the role that runs BigQuery jobs. No key is
 # created: pods use the account through Workload Identity, a machine runs as it.
 
 resource "google_project_service" "used" {

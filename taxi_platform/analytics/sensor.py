@@ -39,7 +39,7 @@ def stale_months(marts: Marts, resources: Resources) -> dict[TripMonth, str]:
     return stale
 
 
-def ranges(months: Iterable[TripMonth]) -> Iterator[list[TripMonth]]:
+def consecutive_months(months: Iterable[TripMonth]) -> Iterator[list[TripMonth]]:
     """Yield the months in runs of one colour without a gap: what one build can take."""
     run: list[TripMonth] = []
     for month in sorted(months, key=lambda each: each.key):
@@ -85,7 +85,9 @@ def marts_sensor(all_marts: Sequence[Marts]) -> dg.SensorDefinition:
             before = requested.get(marts.name, {})
             runs += [
                 _request(marts, months)
-                for months in ranges(month for month, change in stale.items() if before.get(month.key) != change)
+                for months in consecutive_months(
+                    month for month, change in stale.items() if before.get(month.key) != change
+                )
             ]
             # A month leaves the cursor once it is built, so that the same change is requested again when it recurs.
             requested[marts.name] = {month.key: change for month, change in stale.items()}

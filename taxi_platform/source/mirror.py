@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from logging import Logger
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -38,7 +37,7 @@ from taxi_platform.source.parquet import DISK_FACTOR, ParquetValidator, write_cs
 from taxi_platform.source.raw_file import RawFile, Version
 from taxi_platform.source.resumable_download import ResumableDownload
 from taxi_platform.trips.columns import Colour
-from taxi_platform.trips.partitions import FIRST_MONTH, TripMonth, month_partitions
+from taxi_platform.trips.partitions import FIRST_MONTH, TripMonth, month_partitions, month_ranges
 
 MIRROR_ENDS = "2021-07"
 """Last month of the mirror of gzipped CSVs; later months are TLC's own Parquet files."""
@@ -220,7 +219,7 @@ class Mirror(dg.ConfigurableResource):
         if _is_parquet(month):
             remedy = "It publishes a month about two months after its end. Choose another, or check TAXI_PARQUET_URL."
             return NotPublished(f"TLC has not published {self.url(month)}.", remedy)
-        months = ranges(self.published(month.colour))
+        months = month_ranges(self.published(month.colour))
         found = f"It has these months: {months}." if months else f"It has no {month.colour.name} month."
         return NotPublished(
             f"The mirror does not have {self.url(month)}.", f"{found} Choose another month, or check TAXI_SOURCE_URL."
@@ -287,13 +286,3 @@ def _failure(state: tenacity.RetryCallState) -> AttemptFailed:
     error = state.outcome.exception() if state.outcome else None
     assert isinstance(error, AttemptFailed)
     return error
-
-
-def ranges(months: Iterable[str]) -> str:
-    """Return the months, `YYYY-MM`, in order and as ranges: `2020-03..2020-10, 2020-12`."""
-    numbered = enumerate(sorted(months))
-    runs = [
-        [month for _, month in run]
-        for _, run in groupby(numbered, lambda pair: int(pair[1][:4]) * 12 + int(pair[1][5:]) - pair[0])
-    ]
-    return ", ".join(f"{run[0]}..{run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)

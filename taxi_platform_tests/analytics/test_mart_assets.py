@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from taxi_platform.analytics.definitions import MARTS
 from taxi_platform.analytics.mart_assets import mart_key
 from taxi_platform.analytics.models import MODELS
-from taxi_platform.analytics.sensor import BY_FILE, ranges, stale_months
+from taxi_platform.analytics.sensor import BY_FILE, consecutive_months, stale_months
 from taxi_platform.definitions import build_defs
 from taxi_platform.destinations.lake.resource import Lake
 from taxi_platform.destinations.postgres.resource import Postgres
@@ -196,7 +196,7 @@ def test_sensor_requests_changed_files(platform: Platform, tmp_path: Path) -> No
 
 def test_ranges_end_at_gaps_and_colours() -> None:
     keys = ["green|2020-01", "green|2020-02", "green|2020-04", "yellow|2020-05"]
-    found = [[month.key for month in run] for run in ranges(map(TripMonth.from_key, reversed(keys)))]
+    found = [[month.key for month in run] for run in consecutive_months(map(TripMonth.from_key, reversed(keys)))]
     assert found == [keys[:2], keys[2:3], keys[3:]]
 
 

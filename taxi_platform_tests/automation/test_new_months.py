@@ -240,8 +240,8 @@ def test_schedule_and_sensor_skip_if_the_database_is_down(mirror, tlc, instance,
     schedules = Schedules(mirror, tlc, "postgresql://taxi@127.0.0.1:9/ny_taxi", instance, tmp_path)
     schedules.publish("green|2020-05")
 
-    assert "Postgres does not answer" in (schedules.tick("green", "2021-07-01").skip_message or "")
-    assert "Postgres does not answer" in (schedules.evaluate_sensor().skip_message or "")
+    assert "Postgres does not respond" in (schedules.tick("green", "2021-07-01").skip_message or "")
+    assert "Postgres does not respond" in (schedules.evaluate_sensor().skip_message or "")
 
 
 def keys(data) -> list[str]:

@@ -43,27 +43,34 @@ class Loader:
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "taxi_platform_tests.chaos.loader"],
-            cwd=self._folder,
-            env=self._environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(self._folder / "loader.log").open("a"),
-            text=True,
-            start_new_session=True,
-        )
+        with (self._folder / "loader.log").open("a") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "taxi_platform_tests.chaos.loader"],
+                cwd=self._folder,
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+
+    def _restart(self) -> subprocess.Popen[str]:
+        self._process.communicate()
+        return self._start()
 
     def execute(self, task: dict[str, Any]) -> dict[str, Any]:
         """Return the answer; after a kill, an answer that says so."""
+        if self._process.poll() is not None:
+            # It was killed after it had answered.
+            self._process = self._restart()
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps(task) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            self._process.wait()
-            self._process = self._start()
+            self._process = self._restart()
             return {"success": False, "check": None, "error": "killed"}
         return json.loads(line)
 
@@ -73,9 +80,7 @@ class Loader:
 
     def stop(self) -> None:
         """End the process."""
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.communicate()
 
 
 @dataclass

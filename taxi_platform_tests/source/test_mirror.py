@@ -6,8 +6,8 @@ from taxi_platform.errors import BadSetting, NotPublished, PermanentError, Sourc
 from taxi_platform.local.ports import free_port
 from taxi_platform.settings import PUBLIC_MIRROR
 from taxi_platform.source.http_client import safe_url
-from taxi_platform.source.mirror import Mirror, ranges
-from taxi_platform.trips.partitions import TripMonth
+from taxi_platform.source.mirror import Mirror
+from taxi_platform.trips.partitions import TripMonth, month_ranges
 from taxi_platform_tests.source.downloads import CONTENT, OTHER, PATH, content, fetch, names_in, raw_files
 from taxi_platform_tests.support.faulty_server import Fault
 from taxi_platform_tests.support.parquet_files import GREEN_LATE
@@ -94,7 +94,7 @@ def test_lookup_of_months_ends_with_the_first_failure(files, server):
 
 
 def test_months_of_the_public_mirror_are_known_without_requests():
-    assert ranges(Mirror(base_url=PUBLIC_MIRROR).published(GREEN.colour)) == "2019-01..2021-07"
+    assert month_ranges(Mirror(base_url=PUBLIC_MIRROR).published(GREEN.colour)) == "2019-01..2021-07"
 
 
 def test_unpublished_month_of_tlc_is_permanent_error(server, tmp_path):
@@ -186,6 +186,6 @@ def test_settings_are_read_once(server, tmp_path, monkeypatch):
 
 
 def test_months_are_formatted_as_ranges():
-    assert ranges(["2021-01", "2020-12", "2020-03", "2020-04", "2020-05"]) == "2020-03..2020-05, 2020-12, 2021-01"
-    assert ranges(["2019-11", "2019-12", "2020-01"]) == "2019-11..2020-01"
-    assert ranges([]) == ""
+    assert month_ranges(["2021-01", "2020-12", "2020-03", "2020-04", "2020-05"]) == "2020-03..2020-05, 2020-12, 2021-01"
+    assert month_ranges(["2019-11", "2019-12", "2020-01"]) == "2019-11..2020-01"
+    assert month_ranges([]) == ""

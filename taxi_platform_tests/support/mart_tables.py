@@ -48,7 +48,7 @@ def load(url: str, month: TripMonth, rows: Iterable[Row]) -> None:
         )
         values = [{"unique_row_id": "", "filename": month.filename, **row} for row in rows]
         with connection.cursor() as cursor:
-            cursor.executemany(insert, [[row[name] or None for name in names] for row in values])
+            cursor.executemany(insert, [[row.get(name) or None for name in names] for row in values])
 
 
 def unload(connection: psycopg.Connection, month: TripMonth) -> None:

@@ -1,6 +1,6 @@
-"""Loads a month into the lake: writes its file aside, and renames it into place under the colour's merge lock.
+"""The merge of a month into the lake: write a temporary file, then rename it under the colour's merge lock.
 
-The steps, as docs/architecture.md numbers them:
+The steps, numbered as in docs/lake.md:
 
 1. Return if the month is loaded from this version of the published file and nothing was changed by hand.
 2. Write all rows into a folder of this run's own, without a lock.

@@ -1,4 +1,4 @@
-"""Attaches a month's staging table to `<colour>_tripdata`, in place of the month's older version.
+"""The merge of a month: its staging table replaces the month's older version as a partition of `<colour>_tripdata`.
 
 The steps and the argument why concurrent merges are right are in docs/architecture.md, "Postgres"; the numbers here are
 the numbers there. Rows are only ever inserted into tables that no other session can read: a snapshot that is older than

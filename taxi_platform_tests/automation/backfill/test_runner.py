@@ -174,7 +174,9 @@ def test_database_outage_after_a_run_fails_only_its_month(tmp_path, mirror, post
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance, backfill:
         first, second = backfill.run(instance)
 
-    assert "its run succeeded, and postgres did not respond afterwards: Postgres does not answer" in (first.error or "")
+    assert "its run succeeded, and postgres did not respond afterwards: Postgres does not respond" in (
+        first.error or ""
+    )
     assert (second.error, second.rows) == (None, 4)
     assert terminal.rows() == {"2020-03": 3, "2020-04": 4}
 
