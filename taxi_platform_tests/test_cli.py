@@ -87,7 +87,7 @@ def contents(url: str) -> object:
         return [connection.execute(sql.SQL(query).format(table)).fetchall() for table in tables]
 
 
-def test_the_demo_loads_both_colours_and_says_so(folder: Folder, demo: str) -> None:
+def test_demo_loads_both_colours_and_prints_summary(folder: Folder, demo: str) -> None:
     assert "Sample data: generated trips" in demo
     table = table_of(demo)
     assert len(table) == 6, demo
@@ -109,25 +109,25 @@ def test_demo_ends_with_best_zones_and_report(folder: Folder, demo: str) -> None
     assert (folder.home / "demo" / "report" / "index.html").exists()
 
 
-def test_the_demo_is_kept_apart_from_real_rows_whatever_env_says(folder: Folder, demo: str) -> None:
+def test_demo_ignores_env_file(folder: Folder, demo: str) -> None:
     assert sorted(path.name for path in folder.home.iterdir()) == ["demo"]
     assert "secret" not in demo
 
 
-def test_a_second_demo_changes_nothing(folder: Folder, demo: str) -> None:
+def test_second_demo_changes_nothing(folder: Folder, demo: str) -> None:
     url = embedded_server(folder.home / "demo").url()
     before = contents(url)
     assert table_of(folder.run("demo")) == table_of(demo)
     assert contents(url) == before
 
 
-def test_sql_asks_the_server_of_the_settings(folder: Folder, demo: str) -> None:
+def test_sql_connects_to_configured_server(folder: Folder, demo: str) -> None:
     url = embedded_server(folder.home / "demo").url()
     printed = folder.run("sql", "select count(*) as trips from green_tripdata", TAXI_POSTGRES_URL=url)
     assert "8996" in printed
 
 
-def test_dev_shows_the_demos_runs_and_ends_with_ctrl_c(folder: Folder, demo: str) -> None:
+def test_dev_shows_runs_and_stops_with_ctrl_c(folder: Folder, demo: str) -> None:
     home = folder.home / "demo"
     server = embedded_server(home)
     port = free_port()
@@ -185,7 +185,7 @@ def successful_runs(url: str, process: subprocess.Popen[bytes], log: Path) -> in
     raise AssertionError(f"the web interface did not answer:\n{log.read_text()}")
 
 
-def test_stop_and_clean_end_the_servers_and_clean_removes_the_demo(folder: Folder, demo: str) -> None:
+def test_stop_and_clean_stop_servers_and_remove_demo(folder: Folder, demo: str) -> None:
     """The last of this module: the others need the demo's server."""
     assert ".taxi/demo: stopped" in folder.run("stop")
     assert not embedded_server(folder.home / "demo").running()
@@ -196,7 +196,7 @@ def test_stop_and_clean_end_the_servers_and_clean_removes_the_demo(folder: Folde
     assert not place.exists()
 
 
-def test_an_error_raised_on_purpose_is_shown_without_a_traceback(tmp_path: Path) -> None:
+def test_platform_error_is_shown_without_traceback(tmp_path: Path) -> None:
     home = tmp_path / "home"
     (home / "postgres").mkdir(parents=True)
     server = embedded_server(home)

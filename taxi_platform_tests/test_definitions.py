@@ -21,7 +21,7 @@ MODULES = sorted(
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
-def test_every_asset_says_what_it_is(spec: dg.AssetSpec) -> None:
+def test_asset_is_described(spec: dg.AssetSpec) -> None:
     assert spec.description, "a docstring"
     assert spec.group_name not in (None, "default"), "a group"
     assert spec.kinds, "kinds"
@@ -33,13 +33,13 @@ def test_every_asset_says_what_it_is(spec: dg.AssetSpec) -> None:
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
-def test_every_column_of_every_asset_is_described(spec: dg.AssetSpec) -> None:
+def test_columns_of_asset_are_described(spec: dg.AssetSpec) -> None:
     schema = spec.metadata.get("dagster/column_schema")
     columns = schema.columns if schema else []
     assert [column.name for column in columns if not column.description] == []
 
 
-def test_assets_have_the_names_groups_and_partitions_of_the_contract() -> None:
+def test_assets_have_documented_names_and_partitions() -> None:
     trips = {
         "raw_csv": "source",
         "postgres_staging": "postgres",
@@ -57,12 +57,12 @@ def test_assets_have_the_names_groups_and_partitions_of_the_contract() -> None:
         assert SPECS[name].partitions_def is None
 
 
-def test_both_dimensions_make_a_key_with_the_colour_first() -> None:
+def test_partition_key_has_colour_first() -> None:
     assert "yellow|2020-03" in trip_partitions.get_partition_keys()
     assert trip_partitions.get_partition_keys()[0] == "yellow|2019-01"
 
 
-def test_other_resources_can_be_given() -> None:
+def test_given_resource_replaces_default() -> None:
     mirror = Mirror(base_url="file:///nowhere")
     given = build_defs(mirror=mirror).resources
     assert given is not None
@@ -70,11 +70,11 @@ def test_other_resources_can_be_given() -> None:
     assert given["raw_files"].mirror is mirror
 
 
-def test_the_definitions_can_be_loaded() -> None:
+def test_definitions_are_loadable() -> None:
     dg.Definitions.validate_loadable(defs)
 
 
-def test_importing_any_module_does_nothing_else(tmp_path: Path) -> None:
+def test_import_does_no_io(tmp_path: Path) -> None:
     """In a fresh interpreter, with an empty environment and folder: no file, connection, thread, setting or output."""
     program = f"""
 import socket, sys, threading
@@ -108,7 +108,7 @@ assert threading.active_count() == 1, threading.enumerate()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_loads_no_library_that_it_does_not_need() -> None:
+def test_definitions_import_no_heavy_library() -> None:
     """Each run imports the definitions: what they bring along is waited for with each month, and stays in memory."""
     heavy = ("pandas", "pyarrow", "google.cloud", "google.auth", "google.api_core", "grpc._channel")
     program = f"import sys, taxi_platform.definitions; print([name for name in {heavy} if name in sys.modules])"

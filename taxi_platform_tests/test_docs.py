@@ -99,23 +99,23 @@ def references() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("file", "symbol"), references())
-def test_what_the_table_points_to_exists(file: str, symbol: str) -> None:
+def test_referenced_symbol_exists(file: str, symbol: str) -> None:
     assert symbol in defined_in(ROOT / file)
 
 
-def test_each_row_points_somewhere() -> None:
+def test_each_kestra_row_names_a_symbol() -> None:
     assert [row for row in FROM_KESTRA if not re.search(r"`[^`]+` `[^`]+`", row["shown in"])] == []
 
 
-def test_each_idea_has_its_row() -> None:
+def test_each_kestra_idea_has_a_row() -> None:
     assert {row["Kestra"] for row in FROM_KESTRA if "Kestra" in row} == IDEAS
 
 
-def test_each_flow_has_its_row() -> None:
+def test_each_flow_has_a_row() -> None:
     assert [row["flow"][:2] for row in FLOWS] == [f"0{number}" for number in range(1, 10)]
 
 
-def test_the_assets_jobs_and_schedules_of_the_flows_exist() -> None:
+def test_assets_and_jobs_of_flows_exist() -> None:
     assets = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
     others = {each.name for each in (*(defs.jobs or ()), *(defs.schedules or ()))}
     named = {name for row in FLOWS for name in re.findall(r"`(\w+)`", row["assets and jobs here"])}
@@ -127,9 +127,7 @@ def commands() -> list[str]:
     return [each.replace("\\|", "|") for row in FLOWS for each in re.findall(r"`(dagster .+?)`", row["command"])]
 
 
-def test_the_commands_of_the_flows_succeed_one_after_the_other(
-    tmp_path: Path, postgres_url: str, emulators: Emulators
-) -> None:
+def test_commands_of_flows_succeed(tmp_path: Path, postgres_url: str, emulators: Emulators) -> None:
     for key in ("yellow|2019-01", "green|2020-04"):
         write_sample(tmp_path / "mirror", TripMonth.from_key(key), rows=100)
     counts = Answer({"pull_count": 1, "stargazers_count": 1})
@@ -158,7 +156,7 @@ def test_the_commands_of_the_flows_succeed_one_after_the_other(
     assert {"products.duckdb", "products/products.json", "raw/yellow/yellow_tripdata_2019-01.csv.gz"} <= made
 
 
-def test_the_figures_are_those_that_were_measured() -> None:
+def test_figures_equal_measured_ones() -> None:
     measured = json.loads((ROOT / "docs" / "benchmarks.json").read_text(encoding="utf-8"))["figures"]
     text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     shown = re.findall(r"^\| (.+?) \| ([\d.]+)(?: MB)? \| (.*?) ?\| (?:yes |no )?\|$", text, re.MULTILINE)
@@ -166,7 +164,7 @@ def test_the_figures_are_those_that_were_measured() -> None:
     assert sorted(shown) == sorted(expected)
 
 
-def test_journey_figures_are_the_measured_ones() -> None:
+def test_journey_figures_equal_measured_ones() -> None:
     measured = json.loads((ROOT / "docs" / "journey.json").read_text(encoding="utf-8"))["figures"]
     text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     assert [each["name"] for each in measured if f"| {each['name']} | {each['value']:.2f}" not in text] == []

@@ -59,14 +59,14 @@ def total(colour: str, months: list[str]) -> str:
     return f"{sum(published_rows(TripMonth.from_key(f'{colour}|{month}')) or 0 for month in months):,}"
 
 
-def test_the_figures_are_those_of_the_published_files() -> None:
+def test_answers_equal_published_row_counts() -> None:
     year = [f"2020-{month:02}" for month in range(1, 13)]
     assert answer(3) == total("yellow", year)
     assert answer(4) == total("green", year)
     assert answer(5) == total("yellow", ["2021-03"])
 
 
-def test_the_statements_give_the_rows_of_what_is_loaded(loaded: str) -> None:
+def test_statements_return_loaded_rows(loaded: str) -> None:
     def run(number: int) -> list[int]:
         with psycopg.connect(loaded, autocommit=True) as connection:
             results = []
@@ -83,7 +83,7 @@ def test_the_statements_give_the_rows_of_what_is_loaded(loaded: str) -> None:
     assert run(5) == [250]
 
 
-def test_the_other_commands_print_their_answers(tmp_path: Path, loaded: str) -> None:
+def test_commands_print_answers(tmp_path: Path, loaded: str) -> None:
     def run(number: int) -> str:
         ((_, *arguments),) = commands(number, "python")
         command = [sys.executable, *arguments]

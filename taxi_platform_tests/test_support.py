@@ -9,21 +9,21 @@ from taxi_platform_tests.conftest import ServeFolder
 from taxi_platform_tests.support.http_mirror import HttpMirror
 
 
-def test_each_test_gets_an_empty_database_of_its_own(each_postgres_url: str) -> None:
+def test_each_test_has_an_empty_database(each_postgres_url: str) -> None:
     with psycopg.connect(each_postgres_url) as connection:
         tables = connection.execute("select count(*) from pg_tables where schemaname = 'public'").fetchone()
         connection.execute("create table left_behind ()")
     assert tables == (0,)
 
 
-def test_postgres_15_is_reached_over_tcp_with_a_password(postgres15_url: str) -> None:
+def test_postgres_15_requires_a_password(postgres15_url: str) -> None:
     with psycopg.connect(postgres15_url) as connection:
         assert connection.info.server_version // 10000 == 15
         assert connection.pgconn.used_password
         assert connection.info.host == "127.0.0.1"
 
 
-def test_a_mirror_serves_whole_files_ranges_and_not_modified(mirror: HttpMirror) -> None:
+def test_mirror_serves_files_ranges_and_not_modified(mirror: HttpMirror) -> None:
     (mirror.folder / "file").write_bytes(b"0123456789")
     whole = requests.get(f"{mirror.url}/file", timeout=10)
     assert whole.content == b"0123456789"
@@ -42,7 +42,7 @@ def test_a_mirror_serves_whole_files_ranges_and_not_modified(mirror: HttpMirror)
     assert [request.status for request in mirror.requests] == [200, 206, 200, 304, 200, 404]
 
 
-def test_any_folder_can_be_served_without_its_neighbours(serve_folder: ServeFolder, tmp_path: Path) -> None:
+def test_served_folder_hides_its_neighbours(serve_folder: ServeFolder, tmp_path: Path) -> None:
     (tmp_path / "inside").mkdir()
     (tmp_path / "secret").write_text("no")
     with serve_folder(tmp_path / "inside") as mirror:

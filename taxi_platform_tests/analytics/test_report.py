@@ -130,7 +130,7 @@ def test_page_fetches_nothing(page: Path) -> None:
         assert driver.execute_script("return performance.getEntriesByType('resource').length") == 0
 
 
-def test_months_tell_what_is_missing(marts_url: str) -> None:
+def test_report_lists_missing_months(marts_url: str) -> None:
     (marts,) = (marts for marts in MARTS if marts.name == "postgres")
     months = read_figures(marts, {"postgres": Postgres(url=marts_url)}).months
     green = months[months["colour"] == "Green"]

@@ -12,7 +12,7 @@ from taxi_platform_tests.support.http_mirror import HttpMirror
 from taxi_platform_tests.support.trip_files import csv_text, publish, trip
 
 
-def test_made_up_destination_works_by_its_entry_alone(tmp_path: Path, mirror: HttpMirror, postgres_url: str) -> None:
+def test_registered_destination_is_used_everywhere(tmp_path: Path, mirror: HttpMirror, postgres_url: str) -> None:
     for key in ("green|2020-03", "green|2020-04"):
         month = TripMonth.from_key(key)
         publish(mirror.folder, month, csv_text(month, [trip(month), trip(month, "02 00:00:00")]))
