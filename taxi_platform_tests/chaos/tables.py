@@ -1,5 +1,8 @@
 """How the fault suite reads and edits a destination's table by hand, past the platform."""
 
+import contextlib
+import os
+import signal
 from abc import ABC, abstractmethod
 from collections import Counter
 from pathlib import Path
@@ -39,6 +42,10 @@ class Table(ABC):
 
     def disturb(self) -> None:
         """Break the connections to the destination, if there are any."""
+        return
+
+    def kill_server(self) -> None:
+        """Kill the destination's server, if the platform runs one."""
         return
 
 
@@ -85,6 +92,12 @@ class PostgresTable(Table):
         self._execute(
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'taxi_platform%'"
         )
+
+    def kill_server(self) -> None:
+        """Kill the server's first process; its others end with it, and the next connection starts it again."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            lines = (self.home / "postgres" / "server" / "data" / "postmaster.pid").read_text().splitlines()
+            os.kill(int(lines[0]), signal.SIGKILL)
 
 
 class _Fetched:
