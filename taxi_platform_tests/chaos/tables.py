@@ -78,6 +78,8 @@ class PostgresTable(Table):
         return _grouped(self._execute(f"select {_columns(colour)} from {colour.table}").fetchall())
 
     def edit(self, month: TripMonth, edit: str) -> bool:
+        if month.filename not in self.rows(month.colour):
+            return False
         table, where = month.colour.table, f"filename = '{month.filename}'"
         first = f"ctid in (select ctid from {table} where {where} limit 1) and {where}"
         statements = {
