@@ -10,14 +10,14 @@ from pathlib import Path
 from taxi_platform.errors import BadSetting
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, *, setting: str = "TAXI_HOME") -> None:
     """Create a folder and its parents. Raise BadSetting, naming the setting, if that is not possible."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadSetting(
             f"The folder {path} cannot be created: {error.strerror}.",
-            "Set TAXI_HOME to a folder that you can write to.",
+            f"Set {setting} to a folder that you can write to.",
         ) from error
 
 

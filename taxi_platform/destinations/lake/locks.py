@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from taxi_platform.data_directory import make_folder
 from taxi_platform.errors import BadSetting, TableBusy
 from taxi_platform.trips.columns import Colour
 
@@ -48,20 +49,14 @@ def loading_folder(lake: Path, *, seconds: float) -> Iterator[Path]:
             os.close(own)
 
 
-def make_folder(path: Path) -> None:
-    """Create a folder of the lake with those above it. Raise BadSetting where that is impossible."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadSetting(
-            f"The folder {path} cannot be created: {error.strerror}.",
-            "Set TAXI_LAKE_PATH, or TAXI_HOME without it, to a folder that you can write to.",
-        ) from error
+def make_lake_folder(path: Path) -> None:
+    """Create a folder of the lake with its parents. Raise BadSetting if that is not possible."""
+    make_folder(path, setting="TAXI_LAKE_PATH, or TAXI_HOME without it,")
 
 
 def _loading(lake: Path) -> Path:
     folder = lake / ".loading"
-    make_folder(folder)
+    make_lake_folder(folder)
     return folder
 
 

@@ -28,7 +28,7 @@ from taxi_platform.destinations.lake.lake_files import (
     write_record,
 )
 from taxi_platform.destinations.lake.libraries import duckdb
-from taxi_platform.destinations.lake.locks import loading_folder, make_folder, merge_lock
+from taxi_platform.destinations.lake.locks import loading_folder, make_lake_folder, merge_lock
 from taxi_platform.destinations.lake.resource import Lake
 from taxi_platform.destinations.lake.sql import statement
 from taxi_platform.destinations.lake.writer import provisional_record, quoted, write_rows, write_rows_without
@@ -197,7 +197,7 @@ def _unchanged(records: Mapping[str, LoadRecord], month: TripMonth) -> MergeResu
 
 def _move(source: Path, target: Path) -> None:
     """Rename a file into place so that neither a crash nor a power failure leaves less than one whole version."""
-    make_folder(target.parent)
+    make_lake_folder(target.parent)
     force_to_disk(source)
     source.replace(target)
     for folder in (target.parent, target.parent.parent, target.parent.parent.parent):
