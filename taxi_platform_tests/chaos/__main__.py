@@ -8,23 +8,27 @@ import tempfile
 from pathlib import Path
 
 from taxi_platform.local.embedded_postgres import EmbeddedPostgres
+from taxi_platform_tests.chaos.bigquery_table import BigQueryTable
 from taxi_platform_tests.chaos.sequence import Loader, Sequence, Violation
-from taxi_platform_tests.chaos.tables import TABLES
+from taxi_platform_tests.chaos.tables import LakeTable, PostgresTable, Table
 from taxi_platform_tests.support.faulty_server import FaultyServer
+
+TABLES: dict[str, type[Table]] = {table.destination.name: table for table in (PostgresTable, BigQueryTable, LakeTable)}
 
 
 def run_sequence(destination: str, seed: int, steps: int, folder: Path) -> list[str]:
     """Run one sequence in an empty folder; return its steps. Raise Violation when a guarantee does not hold."""
     home = folder / "data"
-    with FaultyServer().running() as mirror:
+    with FaultyServer().running() as mirror, TABLES[destination].opened(folder) as table:
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("TAXI_", "GCP_"))},
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "TAXI_HOME": str(home),
             "TAXI_SOURCE_URL": mirror.url,
+            **table.environment,
         }
         loaders = (Loader(environment, folder), Loader(environment, folder))
-        sequence = Sequence(TABLES[destination](home), mirror, loaders, random.Random(seed))
+        sequence = Sequence(table, mirror, loaders, random.Random(seed))
         try:
             sequence.run(steps)
         finally:

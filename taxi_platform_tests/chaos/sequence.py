@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +105,8 @@ class Sequence:
     random: random.Random
     published: dict[TripMonth, list[dict[str, str]]] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
+    duration: float = 1.5
+    """Seconds that the last undisturbed load took: faults are injected at any moment of a load."""
 
     def run(self, steps: int) -> None:
         """Take random steps. Raise Violation with the steps so far when a guarantee does not hold."""
@@ -148,13 +151,7 @@ class Sequence:
         """Publish a version of the month's file: trips of a small pool that all months share, some twice."""
         pool = [
             trip(month, pickup, PULocationID=zone, fare_amount=fare)
-            for pickup in (
-                "2020-03-05 10:00:00",
-                "2020-04-05 10:00:00",
-                "2020-05-05 10:00:00",
-                "2009-01-01 00:00:00",
-                "",
-            )
+            for pickup in _PICKUPS
             for zone, fare in (("41", "8"), ("42", "9.5"))
         ]
         rows = [self.random.choice(pool) for _ in range(self.random.randrange(9))]
@@ -172,13 +169,16 @@ class Sequence:
     ) -> None:
         """Load the month; with `timer`, call it at a random moment meanwhile."""
         before = self.rows()
-        thread = threading.Timer(self.random.uniform(0, 1.5), timer) if timer else None
+        thread = threading.Timer(self.random.uniform(0, 1) * self.duration, timer) if timer else None
         if thread:
             thread.start()
+        began = time.monotonic()
         answer = self.loaders[0].execute(self.task(month, file_limit=file_limit))
         if thread:
             thread.cancel()
             thread.join()
+        else:
+            self.duration = time.monotonic() - began
         after = self.rows()
         if answer["success"]:
             self.require_loaded(month, after)
@@ -222,6 +222,8 @@ class Sequence:
             self.load(month)
 
     def rows(self) -> Rows:
+        """Return the rows of all files, once nothing is under way any more."""
+        self.table.settle()
         return self.table.rows(MONTHS[0].colour)
 
     def require_loaded(self, month: TripMonth, rows: Rows) -> None:

@@ -1,12 +1,14 @@
 """How the fault suite reads and edits a destination's table by hand, past the platform."""
 
-import contextlib
 import os
 import signal
+import time
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import LiteralString, cast
+from typing import LiteralString, Self, cast
 
 import duckdb
 import psycopg
@@ -22,6 +24,7 @@ Rows = dict[str, Counter[tuple[str, ...]]]
 """By file name, each row (pickup, pickup zone, fare as text) with the number of its copies."""
 
 EDITS = ("delete", "update", "double")
+POLL_SECONDS = 0.02
 
 
 class Table(ABC):
@@ -29,8 +32,16 @@ class Table(ABC):
 
     destination: Destination
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
+        """`environment` has the settings of the processes that load into the table."""
         self.home = home
+        self.environment = environment or {}
+
+    @classmethod
+    @contextmanager
+    def opened(cls, folder: Path) -> Iterator[Self]:
+        """Yield the table of the data directory `data` in a folder, with the servers that the platform does not run."""
+        yield cls(folder / "data")
 
     @abstractmethod
     def rows(self, colour: Colour) -> Rows:
@@ -48,8 +59,12 @@ class Table(ABC):
         """Kill the destination's server, if the platform runs one."""
         return
 
+    def settle(self) -> None:
+        """Wait for the end of what a killed process has started in the destination's server."""
+        return
 
-def _grouped(found: list[tuple]) -> Rows:
+
+def grouped(found: list[tuple]) -> Rows:
     rows: Rows = {}
     for filename, *values in found:
         rows.setdefault(filename, Counter())[tuple(str(value) for value in values)] += 1
@@ -75,7 +90,7 @@ class PostgresTable(Table):
     def rows(self, colour: Colour) -> Rows:
         if self._execute(f"select to_regclass('{colour.table}')").fetchall() == [(None,)]:
             return {}
-        return _grouped(self._execute(f"select {_columns(colour)} from {colour.table}").fetchall())
+        return grouped(self._execute(f"select {_columns(colour)} from {colour.table}").fetchall())
 
     def edit(self, month: TripMonth, edit: str) -> bool:
         if month.filename not in self.rows(month.colour):
@@ -95,9 +110,15 @@ class PostgresTable(Table):
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'taxi_platform%'"
         )
 
+    def settle(self) -> None:
+        """Wait for the sessions of killed processes, which end after their statement."""
+        query = "select 1 from pg_stat_activity where application_name like 'taxi_platform%'"
+        while self._execute(query).fetchall():
+            time.sleep(POLL_SECONDS)
+
     def kill_server(self) -> None:
         """Kill the server's first process; its others end with it, and the next connection starts it again."""
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        with suppress(FileNotFoundError, ProcessLookupError):
             lines = (self.home / "postgres" / "server" / "data" / "postmaster.pid").read_text().splitlines()
             os.kill(int(lines[0]), signal.SIGKILL)
 
@@ -121,7 +142,7 @@ class LakeTable(Table):
             return {}
         with duckdb.connect() as connection:
             query = f"select {_columns(colour)} from read_parquet($files, union_by_name = true)"
-            return _grouped(connection.execute(query, {"files": files}).fetchall())
+            return grouped(connection.execute(query, {"files": files}).fetchall())
 
     def edit(self, month: TripMonth, edit: str) -> bool:
         """Rewrite the file; its load record stays, as if a tool had changed rows in place."""
@@ -148,6 +169,3 @@ class LakeTable(Table):
             options = f"format parquet, kv_metadata {{{metadata}}}" if kept else "format parquet"
             connection.execute(f"copy rows to '{path}' ({options})")
         return True
-
-
-TABLES: dict[str, type[Table]] = {table.destination.name: table for table in (PostgresTable, LakeTable)}

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Condition, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -47,6 +47,10 @@ class UnreliableGoogle:
     requests: list[Request] = field(default_factory=list)
     rules: list[Rule] = field(default_factory=list)
     url: str = ""
+    responses_to_lose: int = 0
+    """Number of requests that are passed on, and whose connection is then closed without the response."""
+    _idle: Condition = field(default_factory=Condition)
+    _under_way: int = 0
 
     @property
     def statements(self) -> list[str]:
@@ -57,6 +61,23 @@ class UnreliableGoogle:
         left = [response] * times
         self.rules.append(lambda request: left.pop() if left and when(request) else None)
 
+    @contextmanager
+    def handling(self) -> Iterator[None]:
+        """Count a request as under way during the block."""
+        with self._idle:
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._under_way -= 1
+                self._idle.notify_all()
+
+    def wait_until_idle(self) -> None:
+        """Wait for the end of the requests that are under way, also those of clients that were killed."""
+        with self._idle:
+            self._idle.wait_for(lambda: self._under_way == 0)
+
 
 def error(status: int, reason: str, message: str = "made up by the test") -> Response:
     """Return a response in Google's error format."""
@@ -66,6 +87,11 @@ def error(status: int, reason: str, message: str = "made up by the test") -> Res
         "errors": [{"reason": reason, "message": message, "domain": "global"}],
     }
     return status, {"error": failure}
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing: clients are killed on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -81,6 +107,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         request = Request(self.command, self.path, body, {name.lower(): value for name, value in self.headers.items()})
         self.google.requests.append(request)
+        with self.google.handling():
+            self._respond(request)
+
+    def _respond(self, request: Request) -> None:
         for rule in self.google.rules:
             response = rule(request)
             if response is not None:
@@ -118,6 +148,10 @@ class _Handler(BaseHTTPRequestHandler):
             # A resumable upload continues at this address.
             received["location"] = received["location"].replace(self.behind, self.google.url)
         connection.close()
+        if self.google.responses_to_lose > 0:
+            self.google.responses_to_lose -= 1
+            self.close_connection = True
+            return
         self._send(response.status, received, content)
 
     def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
@@ -134,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
 def in_front_of(behind: str) -> Iterator[UnreliableGoogle]:
     """Listen on a port and pass requests on to the emulator at the address `behind`."""
     google = UnreliableGoogle()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, google, behind))
+    server = _Server(("127.0.0.1", 0), partial(_Handler, google, behind))
     server.daemon_threads = True
     google.url = f"http://127.0.0.1:{server.server_port}"
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
