@@ -1,7 +1,11 @@
 """Tables of release 0.1: they get new columns, loaded months stay loaded, and release 0.1 can still read the log."""
 
+import multiprocessing
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 from google.cloud import bigquery as google
@@ -9,17 +13,21 @@ from google.cloud import bigquery as google
 from taxi_platform.destinations.bigquery import load_log
 from taxi_platform.destinations.bigquery.merge import merge
 from taxi_platform.destinations.bigquery.merged_table import loaded_months
+from taxi_platform.destinations.bigquery.monthly import MonthlyTable
 from taxi_platform.destinations.bigquery.tables import schema_fields
-from taxi_platform.errors import ForeignTable, MissingRight
+from taxi_platform.errors import ForeignTable
 from taxi_platform.google_cloud.connection import GoogleCloud
 from taxi_platform.google_cloud.dataset import Dataset
+from taxi_platform.google_cloud.resources import WarehouseResource
 from taxi_platform.source.raw_file import RawFile
-from taxi_platform.trips.columns import GREEN, Column, Kind
+from taxi_platform.trips.columns import GREEN, YELLOW, Colour, Column, Kind
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.destinations.bigquery.test_merge import is_merge, side_by_side
+from taxi_platform_tests.support.documentation import documented
 from taxi_platform_tests.support.google_fixtures import Load, Query, Stage, Write
 from taxi_platform_tests.support.trip_files import trip
-from taxi_platform_tests.support.unreliable_google import UnreliableGoogle, error
+from taxi_platform_tests.support.unreliable_google import Request, Response, UnreliableGoogle, error
+from taxi_platform_tests.support.web_interface import until
 
 FEE = Column("made_up_fee", Kind.NUMBER, "Fee that files have since April 2020.", since="2020-04")
 NEW = replace(GREEN, columns=(*GREEN.required_columns, FEE))
@@ -39,6 +47,7 @@ OLD_LOG_COLUMNS = {
     "loaded_at",
 }
 MARK = "0123456789abcdef"
+SPAWN = multiprocessing.get_context("spawn")
 
 
 @pytest.fixture
@@ -67,6 +76,15 @@ def march(dataset: Dataset, query: Query, write: Write) -> RawFile:
         sha256=file.sha256,
     )
     return file
+
+
+def is_description(request: Request) -> bool:
+    return request.method == "PATCH" and "green_tripdata?" in request.path
+
+
+def run_merge(cloud: dict[str, Any], monthly: MonthlyTable) -> None:
+    """Merge a month, in a process of its own."""
+    merge(WarehouseResource(cloud=GoogleCloud(**cloud)), monthly)
 
 
 def with_fee(month: TripMonth) -> dict[str, str]:
@@ -126,23 +144,42 @@ def test_two_months_at_once_add_the_column_once(
     assert fees(query) == [(MARCH.filename, None), (APRIL.filename, 1.25), (MAY.filename, 1.25)]
 
 
-@pytest.mark.parametrize("lost", ["merge", "description"])
+@pytest.mark.parametrize(
+    ("killed_at", "passed_on"),
+    [(is_description, False), (is_merge, False), (is_merge, True)],
+    ids=["column without description", "rows not sent", "rows sent"],
+)
 def test_load_killed_after_the_new_column_can_be_rerun(
-    load: Load, write: Write, query: Query, march: RawFile, bigquery_front: UnreliableGoogle, lost: str
+    load: Load,
+    stage: Stage,
+    write: Write,
+    query: Query,
+    cloud: GoogleCloud,
+    march: RawFile,
+    bigquery_front: UnreliableGoogle,
+    killed_at: Callable[[Request], bool],
+    passed_on: bool,
 ) -> None:
     april = write(APRIL, [with_fee(APRIL)])
-    bigquery_front.fail(
-        1,
-        error(403, "accessDenied", "killed"),
-        is_merge
-        if lost == "merge"
-        else lambda request: request.method == "PATCH" and "green_tripdata?" in request.path,
-    )
-    with pytest.raises(MissingRight, match="killed"):
-        load(april)
-    assert query("SELECT filename FROM {green_tripdata}") == [(MARCH.filename,)]
-    load(april)
+    process = SPAWN.Process(target=run_merge, args=(cloud.model_dump(), stage(april)))
+
+    def kill(request: Request) -> Response | None:
+        if not killed_at(request):
+            return None
+        bigquery_front.rules.clear()
+        process.kill()
+        return None if passed_on else error(503, "backendError")
+
+    bigquery_front.rules.append(kill)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    if passed_on:
+        until(lambda: len(fees(query)) == 2)
+    assert query("SELECT COUNT(*) FROM {green_tripdata}") == [(1 + passed_on,)]
+    assert load(april).changed != passed_on
     assert fees(query) == [(MARCH.filename, None), (APRIL.filename, 1.25)]
+    assert not load(april).changed
 
 
 def test_columns_of_release_0_1_are_still_filled(load: Load, write: Write, query: Query, march: RawFile) -> None:
@@ -157,6 +194,66 @@ def test_columns_of_release_0_1_are_still_filled(load: Load, write: Write, query
     assert (colour, filename, rows, strays, mark, undated) == ("green", APRIL.filename, 3, 1, MARK, False)
     assert days == [date(2009, 1, 1), date(2020, 4, 1), date(2020, 4, 6)]
     assert [(each["filename"], each["trips"]) for each in kept_by] == [(MAY.filename, 1)]
+
+
+def loaded_for_version_0_1(dataset: Dataset, query: Query, colour: Colour) -> dict[str, dict[str, Any]]:
+    """Version 0.1.0's reader of load records: none of a table whose columns are not exactly its registry's."""
+    merged = dataset.get_table(dataset.table_name(colour.table))
+    assert merged is not None
+    partitioning = merged.time_partitioning
+    assert partitioning is not None
+    assert (partitioning.type_, partitioning.field) == ("DAY", colour.pickup.name)
+    known = schema_fields(replace(colour, columns=colour.required_columns))
+    if [(field.name, field.field_type) for field in merged.schema] != [(each.name, each.field_type) for each in known]:
+        return {}
+    names = ["filename", "sha256", "rows_in_file", "strays", "days", "undated", "kept_by", "loaded_at"]
+    rows = query(
+        f"SELECT {', '.join(names)} FROM {{taxi_loads}} "
+        "WHERE colour = @colour AND table_mark = @mark AND filename IS NOT NULL",
+        colour=colour.name,
+        mark=merged.labels["taxi_platform"],
+    )
+    return {row[0]: dict(zip(names, row, strict=True)) for row in rows}
+
+
+def describe_again(dataset: Dataset, colour: Colour) -> None:
+    """Describe a table by what a query returns: the emulator's description keeps columns that were dropped."""
+    name = dataset.table_name(colour.table)
+    table = dataset.get_table(name)
+    assert table is not None
+    table.schema = dataset.client.query_and_wait(f"SELECT * FROM {name.sql} LIMIT 0").schema
+    dataset.update_table(table, ["schema"])
+
+
+def test_docs_let_version_0_1_read_the_records(load: Load, write: Write, query: Query, dataset: Dataset) -> None:
+    march, april = (TripMonth(GREEN, month.month) for month in (MARCH, APRIL))
+    shared = trip(march, "2020-04-05 12:00:00")
+    first, second = load(write(march, [shared])).record, load(write(april, [shared, trip(april)])).record
+    load(write(TripMonth(YELLOW, "2020-04"), []))
+    assert loaded_for_version_0_1(dataset, query, GREEN) == {}
+
+    statements = documented("upgrading.md", "Going back to 0.1.0", "BigQuery")
+    for statement in statements.split(";")[:-1]:
+        query(statement.replace("zoomcamp.", f"{dataset.name}."))
+    describe_again(dataset, GREEN)
+    describe_again(dataset, YELLOW)
+    found = loaded_for_version_0_1(dataset, query, GREEN)
+    loaded_at = found[april.filename].pop("loaded_at")
+    assert loaded_at.isoformat(timespec="seconds") == second.loaded_at
+    assert set(found) == {march.filename, april.filename}
+    assert found[april.filename] == {
+        "filename": april.filename,
+        "sha256": second.sha256,
+        "rows_in_file": 2,
+        "strays": 0,
+        "days": [date(2020, 4, 1), date(2020, 4, 5)],
+        "undated": False,
+        "kept_by": [{"filename": march.filename, "sha256": first.sha256, "trips": 1}],
+    }
+    assert list(loaded_for_version_0_1(dataset, query, YELLOW)) == ["yellow_tripdata_2020-04.csv"]
+    # and forward again
+    assert not load(write(april, [shared, trip(april)])).changed
+    assert query("SELECT COUNT(cbd_congestion_fee), COUNT(*) FROM {green_tripdata}") == [(0, 2)]
 
 
 @pytest.mark.parametrize("column", ["VendorID INT64", "VendorID STRING, surprise STRING"])

@@ -19,9 +19,9 @@ from taxi_platform.errors import ForeignTable, TableBusy
 from taxi_platform.trips.columns import GREEN, Column, Kind
 from taxi_platform.trips.load_record import months_to_reload
 from taxi_platform.trips.partitions import TripMonth
-from taxi_platform_tests.conftest import REPO
 from taxi_platform_tests.destinations.contract import APRIL, MARCH, MAY, Load, Query, Write
 from taxi_platform_tests.destinations.postgres.test_concurrency import MINE, process, reading, together, until
+from taxi_platform_tests.support.documentation import documented
 from taxi_platform_tests.support.trip_files import trip
 
 KESTRA = """
@@ -81,12 +81,6 @@ def with_new_column() -> Callable[[TripMonth], TripMonth]:
         return replace(month, colour=replace(month.colour, columns=(*month.colour.columns, TIP_KIND)))
 
     return changed
-
-
-def documented(page: str, heading: str) -> str:
-    """Return the SQL of a section of the docs."""
-    section = (REPO / "docs" / page).read_text(encoding="utf-8").partition(f"## {heading}\n")[2]
-    return section.partition("```sql\n")[2].partition("```")[0]
 
 
 def test_plain_table_is_refused_and_docs_convert_it(
