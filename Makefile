@@ -6,7 +6,7 @@ INSTALLED_EMULATORS = .venv/.installed-emulators
 INSTALLED_FOR_TESTS = .venv/.installed-for-tests
 INSTALLED_FOR_BENCH = .venv/.installed-for-bench
 
-.PHONY: help demo demo-gcp dev sql lake stop test test-fast lint format bench chaos clean
+.PHONY: help demo demo-gcp dev sql lake stop test test-fast test-bounds lint format bench chaos clean
 
 help:
 	@echo "make demo     load sample trips into PostgreSQL and a Parquet lake, and build a report"
@@ -17,6 +17,7 @@ help:
 	@echo "make stop     stop the embedded PostgreSQL"
 	@echo "make test     ruff, pyright and the tests"
 	@echo "make test-fast the tests that start no daemon, no browser and no second interpreter"
+	@echo "make test-bounds the same with the lowest and the newest versions that pyproject.toml allows; half an hour"
 	@echo "make lint     ruff and pyright alone"
 	@echo "make format   format the code with ruff"
 	@echo "make bench    measure the speed of loading; 40 minutes and 15 GB of disk"
@@ -50,6 +51,16 @@ test: lint
 # The tests that start no daemon, no browser and no second interpreter.
 test-fast: $(INSTALLED_FOR_TESTS)
 	.venv/bin/pytest --fast $(OPTIONS)
+
+# Each in an environment of its own, without constraints.txt. Without the emulators, whose extra names one DuckDB.
+test-bounds: .venv/bin/python
+	.venv/bin/python -m venv --clear .venv/lowest
+	.venv/bin/python -m taxi_platform_tests.support.lowest_versions dev marts > .venv/lowest/constraints.txt
+	.venv/lowest/bin/pip install --quiet --constraint .venv/lowest/constraints.txt --editable '.[dev,marts]'
+	.venv/lowest/bin/pytest --fast $(OPTIONS)
+	.venv/bin/python -m venv --clear .venv/newest
+	.venv/newest/bin/pip install --quiet --editable '.[dev,marts]'
+	.venv/newest/bin/pytest --fast $(OPTIONS)
 
 lint: $(INSTALLED_FOR_TESTS)
 	.venv/bin/ruff format --check .

@@ -1,12 +1,15 @@
 """The servers that other tests lean on do what those tests believe."""
 
+import tomllib
 from pathlib import Path
 
 import psycopg
+import pytest
 import requests
 
 from taxi_platform_tests.conftest import ServeFolder
 from taxi_platform_tests.support.http_mirror import HttpMirror
+from taxi_platform_tests.support.lowest_versions import PYPROJECT, lowest_versions
 
 
 def test_each_test_has_an_empty_database(each_postgres_url: str) -> None:
@@ -52,3 +55,12 @@ def test_served_folder_hides_its_neighbours(serve_folder: ServeFolder, tmp_path:
         assert answer.text == "yes"
         assert not {"ETag", "Last-Modified"} & set(answer.headers)
         assert requests.get(f"{mirror.url}/%2e%2e/secret", timeout=10).status_code == 404
+
+
+def test_every_requirement_has_a_lowest_version() -> None:
+    project = tomllib.loads(PYPROJECT.read_text("utf-8"))["project"]
+    lowest = lowest_versions(project, project["optional-dependencies"])
+    assert "dagster==1.13" in lowest
+    assert "dbt-core==1.11.16; python_version < '3.14'" in lowest
+    with pytest.raises(ValueError, match=r"sqlalchemy<2.1 has no lower bound"):
+        lowest_versions({"dependencies": ["sqlalchemy<2.1"], "optional-dependencies": {}}, [])
