@@ -32,14 +32,20 @@ class BigQueryMarts(Marts):
         return f"{resources['google_cloud'].dataset_name}_marts"
 
     @contextmanager
-    def building(self, resources: Resources) -> Iterator[Mapping[str, str]]:
-        """Hold a lock of this data directory; yield project, dataset and an access token.
+    def building(self, resources: Resources) -> Iterator[None]:
+        """Hold a lock of this data directory.
 
         Builds on other machines are not excluded: BigQuery aborts one of two that change the same table.
         """
-        cloud: GoogleCloud = resources["google_cloud"]
         make_folder(self.folder)
-        with locked(self.folder / "build.lock"), cloud.open_dataset("building marts"):
+        with locked(self.folder / "build.lock"):
+            yield
+
+    @contextmanager
+    def connecting(self, resources: Resources) -> Iterator[Mapping[str, str]]:
+        """Yield project, dataset and an access token."""
+        cloud: GoogleCloud = resources["google_cloud"]
+        with cloud.open_dataset("building marts"):
             yield {
                 "DBT_BIGQUERY_METHOD": "oauth-secrets",
                 "DBT_ENV_SECRET_BIGQUERY_TOKEN": _token(cloud),

@@ -73,7 +73,7 @@ class Dbt:
         self,
         select: Sequence[str],
         *,
-        files: Mapping[str, str | None] | None = None,
+        files: Mapping[str, Mapping[str, str] | None] | None = None,
         days: Sequence[str] = (),
         zones: Path,
     ) -> tuple[list[Node], str]:
@@ -90,7 +90,10 @@ class Dbt:
             output = self._run(arguments, {"TAXI_DBT_FILES": files or {}, "TAXI_DBT_DAYS": list(days)}, lock)
             if not results.exists():
                 raise _failure(output)
-            return [_node(each) for each in json.loads(results.read_text(encoding="utf-8"))["results"]], output
+            nodes = [_node(each) for each in json.loads(results.read_text(encoding="utf-8"))["results"]]
+            if any(node.unique_id.startswith("operation.") and not node.succeeded for node in nodes):
+                raise _failure(output)
+            return nodes, output
 
     def _copy_project(self, zones: Path) -> Path:
         project = self.folder / "project"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,8 +13,11 @@ from taxi_platform.analytics.dbt_process import locked
 from taxi_platform.analytics.marts import Marts, Query
 from taxi_platform.data_directory import make_folder
 from taxi_platform.destinations.base import Resources
+from taxi_platform.destinations.lake.resource import Lake
+from taxi_platform.destinations.lake.snapshot import lake_files, snapshot
 from taxi_platform.lazy_import import LazyModule
 from taxi_platform.settings import Settings
+from taxi_platform.trips.columns import COLOURS
 
 if TYPE_CHECKING:
     import duckdb
@@ -29,20 +33,38 @@ class LakeMarts(Marts):
         """The DuckDB file."""
         return Settings().home_folder / "taxi.duckdb"
 
+    @property
+    def copy(self) -> Path:
+        """The copy that is built. Views name the database they are in, which DuckDB takes from the file's name."""
+        return self.folder / self.path.name
+
     @contextmanager
-    def building(self, resources: Resources) -> Iterator[Mapping[str, str]]:
-        """Hold the lock of the file; yield the paths of its copy and of the lake, and replace the file by the copy."""
+    def building(self, resources: Resources) -> Iterator[None]:
+        """Hold the lock of the file, and replace the file by its copy at the end."""
         make_folder(self.folder)
-        # Views name the database they are in, which DuckDB takes from the file's name.
-        copy = self.folder / self.path.name
         with locked(self.folder / "duckdb.lock"):
-            for left_over in self.folder.glob(f"{copy.name}*"):
+            for left_over in self.folder.glob(f"{self.copy.name}*"):
                 left_over.unlink()
             if self.path.exists():
-                shutil.copyfile(self.path, copy)
-            yield {"DBT_DUCKDB_PATH": str(copy), "TAXI_LAKE_PATH": str(resources["lake"].folder)}
-            if copy.exists():
-                copy.replace(self.path)
+                shutil.copyfile(self.path, self.copy)
+            yield
+            if self.copy.exists():
+                self.copy.replace(self.path)
+
+    @contextmanager
+    def connecting(self, resources: Resources) -> Iterator[Mapping[str, str]]:
+        """Yield the paths of the copy and of the lake, and hard links to the lake's files as they are now.
+
+        dbt reads the links, because months may be replaced meanwhile, and then leads the views back to the lake.
+        """
+        lake: Lake = resources["lake"]
+        with snapshot(lake, lake_files(lake)) as files:
+            listed = {name: [str(path) for path in files if path.name.startswith(f"{name}_")] for name in COLOURS}
+            yield {
+                "DBT_DUCKDB_PATH": str(self.copy),
+                "TAXI_LAKE_PATH": str(lake.folder),
+                "TAXI_LAKE_FILES": json.dumps(listed),
+            }
 
     @contextmanager
     def reading(self, resources: Resources) -> Iterator[Query]:

@@ -7,7 +7,8 @@ import dagster as dg
 
 from taxi_platform.analytics.dbt_process import DbtFailed, DbtUnavailable, Node, is_connection_error
 from taxi_platform.analytics.marts import Marts
-from taxi_platform.analytics.models import MODELS, TRIPS, Model
+from taxi_platform.analytics.model import TRIPS, Model
+from taxi_platform.analytics.models import MODELS
 from taxi_platform.analytics.zones import taxi_zones, zone_table
 from taxi_platform.destinations.base import Resources
 from taxi_platform.trips.partitions import TripMonth, trip_partitions
@@ -70,9 +71,7 @@ def _spec(marts: Marts, model: Model) -> dg.AssetSpec:
 def _build(context: dg.AssetExecutionContext, marts: Marts, resources: Resources) -> Iterator[Event]:
     models = [model for model in MODELS if mart_key(marts, model.name) in context.selected_asset_keys]
     months = [TripMonth.from_key(key) for key in context.partition_keys] if _is_by_file(models) else []
-    with marts.dbt(resources) as dbt:
-        # Before dbt reads the rows: a file that is reloaded meanwhile is recorded in its older version and built again.
-        versions = marts.versions(resources, months)
+    with marts.dbt(resources, months) as (dbt, versions):
         nodes, output = dbt.build(
             [model.name for model in models],
             files=versions,
@@ -94,11 +93,11 @@ def _is_by_file(models: Iterable[Model]) -> bool:
 
 
 def _count_rows(
-    marts: Marts, resources: Resources, models: Iterable[Model], versions: Mapping[str, str | None]
+    marts: Marts, resources: Resources, models: Iterable[Model], filenames: Iterable[str]
 ) -> dict[str, int]:
     """Return the rows of each built table, of the chosen files where it is built by file."""
     # Names of published files, which months have in a validated form.
-    chosen = ", ".join(f"'{filename}'" for filename in versions)
+    chosen = ", ".join(f"'{filename}'" for filename in filenames)
     counts: dict[str, int] = {}
     with marts.reading(resources) as query:
         for model in models:

@@ -1,5 +1,7 @@
 """The marts of a destination: how dbt connects, how a build excludes others, and how the marts are read."""
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -10,7 +12,11 @@ from taxi_platform.analytics.dbt_process import Dbt
 from taxi_platform.destinations.base import Destination, Resources
 from taxi_platform.settings import Settings
 from taxi_platform.trips.columns import COLOURS
+from taxi_platform.trips.load_record import LoadRecord
 from taxi_platform.trips.partitions import TripMonth
+
+Version = Mapping[str, str]
+"""A loaded version of a file, as `built_files` records it: `sha256` and `load_record`."""
 
 Query = Callable[[str], list[tuple[Any, ...]]]
 """Runs a statement and returns its rows."""
@@ -36,8 +42,12 @@ class Marts(ABC):
         return "marts"
 
     @abstractmethod
-    def building(self, resources: Resources) -> AbstractContextManager[Mapping[str, str]]:
-        """Exclude other builds; yield the environment that profiles.yml reads."""
+    def building(self, resources: Resources) -> AbstractContextManager[None]:
+        """Exclude other builds."""
+
+    @abstractmethod
+    def connecting(self, resources: Resources) -> AbstractContextManager[Mapping[str, str]]:
+        """Yield the environment that profiles.yml reads. What it leads to can be read until the end of the block."""
 
     @abstractmethod
     def reading(self, resources: Resources) -> AbstractContextManager[Query]:
@@ -48,16 +58,22 @@ class Marts(ABC):
         return ()
 
     @contextmanager
-    def dbt(self, resources: Resources) -> Iterator[Dbt]:
-        """Exclude other builds; yield dbt for this destination."""
-        with self.building(resources) as environment:
-            yield Dbt(self.name, self.folder, environment, Settings().dbt)
+    def dbt(self, resources: Resources, months: Iterable[TripMonth]) -> Iterator[tuple[Dbt, dict[str, Version | None]]]:
+        """Exclude other builds; yield dbt for this destination, and the versions of these months' files.
 
-    def versions(self, resources: Resources, months: Iterable[TripMonth]) -> dict[str, str | None]:
+        The versions are read before the rows can be, so a file that is reloaded meanwhile is recorded in its older
+        version, and requested again.
+        """
+        with self.building(resources):
+            versions = self.versions(resources, months)
+            with self.connecting(resources) as environment:
+                yield Dbt(self.name, self.folder, environment, Settings().dbt), versions
+
+    def versions(self, resources: Resources, months: Iterable[TripMonth]) -> dict[str, Version | None]:
         """Return the loaded version of each month's file, by its name; None for a file that is not loaded."""
         wanted = list(months)
         loaded = {
-            month: record.sha256
+            month: version_of(record)
             for colour in COLOURS.values()
             if any(month.colour == colour for month in wanted)
             for month, record in self.destination.loaded_months(resources, colour).items()
@@ -65,11 +81,17 @@ class Marts(ABC):
         return {month.filename: loaded.get(month) for month in wanted}
 
     def built_files(self, resources: Resources) -> dict[str, dict[str, str | None]]:
-        """Return the version of each file that each mart was built from, by mart and file name."""
+        """Return the digest of the load record that each mart was built from, by mart and file name."""
         found: dict[str, dict[str, str | None]] = {}
         with self.reading(resources) as query:
-            for mart, filename, sha256 in query(
-                f"select mart, filename, sha256 from {self.schema(resources)}.built_files"
-            ):
-                found.setdefault(mart, {})[filename] = sha256
+            # A table that an earlier version built lacks the last column.
+            for mart, filename, _, _, *load_record in query(f"select * from {self.schema(resources)}.built_files"):
+                found.setdefault(mart, {})[filename] = load_record[0] if load_record else None
         return found
+
+
+def version_of(record: LoadRecord) -> Version:
+    """Return the sha256 of the file, and the digest of everything that decides which of its rows are loaded."""
+    skipped = {name: [each.rows, each.sha256] for name, each in record.skipped.items()}
+    decisive = json.dumps([record.sha256, record.columns, skipped], sort_keys=True)
+    return {"sha256": record.sha256, "load_record": hashlib.sha256(decisive.encode()).hexdigest()}

@@ -6,29 +6,7 @@ the two.
 
 # ruff: noqa: E501 - a description is one string.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-TRIPS = "trips"
-"""Stands among the dependencies for the destination's table of trips."""
-
-
-@dataclass(frozen=True)
-class Model:
-    """One table or view of the marts."""
-
-    name: str
-    materialized: str
-    """dbt's materialization: `seed`, `table`, `view` or `incremental`."""
-    by_file: bool
-    """Whether a build replaces the rows of chosen files only."""
-    description: str
-    depends_on: tuple[str, ...]
-    columns: Mapping[str, str]
-    """Descriptions by name."""
-    tests: Mapping[str, str]
-    """Names of dbt's tests by the names of the asset checks."""
-
+from taxi_platform.analytics.model import Model
 
 MODELS = (
     Model(
@@ -42,6 +20,7 @@ MODELS = (
             "filename": "Uncompressed name of the published file that the row comes from.",
             "sha256": "Version of the file that was built; empty after a build by hand, which does not know it.",
             "built_at": "When the rows were built.",
+            "load_record": "Digest of the load record that the rows were built from: file, columns, duplicates that were skipped; empty after a build by hand.",
         },
         tests={
             "filename_not_null": "not_null_built_files_filename",
@@ -160,6 +139,8 @@ MODELS = (
             "ehail_fee": "Fee for a trip hailed electronically, in US dollars; empty in all files so far.",
             "improvement_surcharge": "Improvement surcharge assessed at the flag drop, in US dollars.",
             "congestion_surcharge": "New York State's congestion surcharge for the trip, in US dollars.",
+            "airport_fee": "Fee for a pickup of a yellow taxi at LaGuardia or John F. Kennedy airport, in US dollars; empty in files before 2021-08.",
+            "cbd_congestion_fee": "Charge for trips in the MTA's Congestion Relief Zone, in US dollars; empty in files before 2025.",
             "total_amount": "Total charged to the passenger in US dollars, without cash tips.",
             "payment_type": "How the trip was paid; see payment_types.",
             "payment_type_description": "What the payment type means.",

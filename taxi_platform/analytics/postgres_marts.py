@@ -19,12 +19,18 @@ class PostgresMarts(Marts):
     """Marts that dbt builds in the server, one build at a time."""
 
     @contextmanager
-    def building(self, resources: Resources) -> Iterator[Mapping[str, str]]:
-        """Hold an advisory lock of the database; yield host, user and password of the server."""
+    def building(self, resources: Resources) -> Iterator[None]:
+        """Hold an advisory lock of the database."""
         postgres: Postgres = resources["postgres"]
         with postgres.connect("builds marts") as connection:
             connection.execute(_LOCK)
-            yield dbt_environment(postgres.resolve_url())
+            yield
+
+    @contextmanager
+    def connecting(self, resources: Resources) -> Iterator[Mapping[str, str]]:
+        """Yield host, user and password of the server."""
+        postgres: Postgres = resources["postgres"]
+        yield dbt_environment(postgres.resolve_url())
 
     @contextmanager
     def reading(self, resources: Resources) -> Iterator[Query]:

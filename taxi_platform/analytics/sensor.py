@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import dagster as dg
 
 from taxi_platform.analytics.mart_assets import mart_key
-from taxi_platform.analytics.marts import Marts
+from taxi_platform.analytics.marts import Marts, version_of
 from taxi_platform.analytics.models import MODELS
 from taxi_platform.destinations.base import Resources
 from taxi_platform.errors import TransientError
@@ -27,7 +27,7 @@ def stale_months(marts: Marts, resources: Resources) -> dict[TripMonth, str]:
     stale: dict[TripMonth, str] = {}
     for colour in COLOURS.values():
         loaded = {
-            month.filename: record.sha256
+            month.filename: version_of(record)["load_record"]
             for month, record in marts.destination.loaded_months(resources, colour).items()
         }
         for filename in sorted({*loaded, *(name for mart in built.values() for name in mart)}):

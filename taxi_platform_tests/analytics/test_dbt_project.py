@@ -16,6 +16,7 @@ from taxi_platform_tests.support.trip_files import Row, trip
 APRIL = TripMonth.from_key("green|2020-04")
 MAY = TripMonth.from_key("green|2020-05")
 YELLOW = TripMonth.from_key("yellow|2020-04")
+YELLOW_2025 = TripMonth.from_key("yellow|2025-02")
 ZONES = PROJECT / "seeds" / ZONES_SEED
 BY_FILE = ("fct_trips", "zone_revenue_by_file", "hourly_trips_by_file")
 
@@ -40,8 +41,11 @@ class Marts:
         self.dbt = Dbt("postgres", folder, dbt_environment(url))
 
     def build(self, *months: TripMonth, version: str | None = "1") -> None:
+        built = {"sha256": version, "load_record": f"record {version}"} if version else None
         nodes, output = self.dbt.build(
-            ["*"] if not months else list(BY_FILE), files={month.filename: version for month in months}, zones=ZONES
+            ["*"] if not months else ["built_files", *BY_FILE],
+            files={month.filename: built for month in months},
+            zones=ZONES,
         )
         assert all(node.succeeded for node in nodes), output
 
@@ -73,12 +77,12 @@ def test_incremental_builds_equal_full_rebuild(marts: Marts) -> None:
         unload(connection, YELLOW)
     marts.build(YELLOW, version=None)
     incremental = marts.contents()
-    built = marts.query("select distinct filename, sha256 from marts.built_files order by 1")
+    built = marts.query("select distinct filename, sha256, load_record from marts.built_files order by 1")
     marts.build()
 
     assert [len(contents) for contents in incremental.values()] == [46, 46, 46]
     assert incremental == marts.contents()
-    assert built == [(APRIL.filename, "2"), (MAY.filename, "2")]
+    assert built == [(APRIL.filename, "2", "record 2"), (MAY.filename, "2", "record 2")]
     revenue = "select sum(revenue_monthly_total_amount) from marts.fct_monthly_zone_revenue"
     loaded = "select sum(total_amount)::numeric from green_tripdata where lpep_pickup_datetime"
     assert marts.query(f"{revenue} where revenue_month = '2020-04-01'") == marts.query(f"{loaded} < '2020-05-01'")
@@ -101,6 +105,30 @@ def test_first_file_of_one_colour_builds(marts: Marts) -> None:
     assert_described(marts.dbt.folder / "target" / "manifest.json")
 
 
+def test_tables_of_earlier_version_get_columns(marts: Marts) -> None:
+    optional = [column.name for column in YELLOW.colour.columns if column.optional]
+    dropped = ", ".join(f"drop column {name}" for name in optional)
+    with psycopg.connect(marts.url) as connection:
+        connection.execute(f"alter table yellow_tripdata {dropped}".encode())
+        connection.execute("alter table green_tripdata drop column cbd_congestion_fee")
+    marts.build()
+    added = ", ".join(f"add column {name} double precision" for name in optional)
+    with psycopg.connect(marts.url) as connection:
+        connection.execute(f"alter table yellow_tripdata {added}".encode())
+        connection.execute("alter table marts.built_files drop column load_record")
+        connection.execute(f"alter table marts.fct_trips {dropped}".encode())
+    load(marts.url, YELLOW_2025, rows(YELLOW_2025, 5, airport_fee="1.75", cbd_congestion_fee="0.75"))
+    marts.build(YELLOW_2025)
+
+    fees = (
+        "select file_month::text, airport_fee::float, cbd_congestion_fee::float from marts.fct_trips group by 1, 2, 3"
+    )
+    assert marts.query(f"{fees} order by 1") == [("2025-02-01", 1.75, 0.75)]
+    assert marts.query("select distinct filename, load_record from marts.built_files") == [
+        (YELLOW_2025.filename, "record 1")
+    ]
+
+
 def assert_described(path: Path) -> None:
     manifest = json.loads(path.read_text(encoding="utf-8"))
     for node in described(manifest):
@@ -108,7 +136,7 @@ def assert_described(path: Path) -> None:
         assert all(column["description"] for column in node["columns"].values()), node["name"]
     for colour in COLOURS.values():
         source = manifest["sources"][f"source.taxi_trips.trips.{colour.table}"]
-        columns = (UNIQUE_ROW_ID, FILENAME, *colour.required_columns)
+        columns = (UNIQUE_ROW_ID, FILENAME, *colour.columns)
         assert list(source["columns"]) == [column.folded_name for column in columns]
 
 

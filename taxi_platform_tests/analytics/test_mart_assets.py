@@ -1,6 +1,10 @@
 """The marts as Dagster builds them: from published files to tables, checks, failures, and the sensor."""
 
+import os
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,15 +15,21 @@ from psycopg.conninfo import conninfo_to_dict
 
 from taxi_platform.analytics.definitions import MARTS
 from taxi_platform.analytics.mart_assets import mart_key
+from taxi_platform.analytics.marts import version_of
 from taxi_platform.analytics.models import MODELS
 from taxi_platform.analytics.sensor import BY_FILE, consecutive_months, stale_months
 from taxi_platform.definitions import build_defs
+from taxi_platform.destinations.lake.merge import load as load_into_lake
 from taxi_platform.destinations.lake.resource import Lake
+from taxi_platform.destinations.postgres.merge import merge
 from taxi_platform.destinations.postgres.resource import Postgres
+from taxi_platform.destinations.postgres.staging import stage
 from taxi_platform.source.mirror import Mirror
+from taxi_platform.source.raw_file import RawFile
+from taxi_platform.trips.load_record import LoadRecord, Skipped
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.dbt_declarations import declarations, parse_project
-from taxi_platform_tests.support.trip_files import Row, csv_text, publish, trip
+from taxi_platform_tests.support.trip_files import Row, csv_text, publish, raw_file, trip
 
 APRIL = TripMonth.from_key("green|2020-04")
 MAY = TripMonth.from_key("green|2020-05")
@@ -129,8 +139,11 @@ def test_file_to_mart_in_one_run(platform: Platform, tmp_path: Path) -> None:
     checks = [check for check in result.get_asset_check_evaluations() if check.asset_key == built.asset_key]
     assert len(checks) == 8
     assert all(check.passed for check in checks)
-    loaded = MARTS_OF["postgres"].versions(platform.resources, [APRIL])
-    assert MARTS_OF["postgres"].built_files(platform.resources) == {"fct_trips": loaded}
+    (version,) = MARTS_OF["postgres"].versions(platform.resources, [APRIL]).values()
+    assert version
+    assert MARTS_OF["postgres"].built_files(platform.resources) == {
+        "fct_trips": {APRIL.filename: version["load_record"]}
+    }
     password = conninfo_to_dict(platform.database_url)["password"]
     for path in (tmp_path / "home" / "dbt").rglob("*"):
         assert not path.is_file() or str(password).encode() not in path.read_bytes(), path
@@ -153,7 +166,7 @@ def test_failing_test_is_failed_check(platform: Platform, tmp_path: Path) -> Non
 def test_failing_model_reports_message_of_dbt(platform: Platform, tmp_path: Path) -> None:
     with psycopg.connect(platform.database_url) as connection:
         connection.execute("create schema marts")
-        connection.execute("create table marts.fct_trips (of_another_program integer)")
+        connection.execute("create table marts.fct_trips (trip_id integer)")
     publish_rows(platform, tmp_path, APRIL, rows(APRIL, 5))
     result = platform.run('"postgres/fct_trips"', month=APRIL)
 
@@ -161,9 +174,7 @@ def test_failing_model_reports_message_of_dbt(platform: Platform, tmp_path: Path
     assert error is not None
     assert error.user_failure_data is not None
     assert "fct_trips: " in (error.user_failure_data.description or "")
-    assert "source and target schemas on this incremental model are out of sync" in str(
-        error.user_failure_data.description
-    )
+    assert 'column "trip_id" is of type integer' in str(error.user_failure_data.description)
 
 
 def test_sensor_requests_changed_files(platform: Platform, tmp_path: Path) -> None:
@@ -192,6 +203,60 @@ def test_sensor_requests_changed_files(platform: Platform, tmp_path: Path) -> No
         (APRIL.filename, 7)
     ]
     assert stale_months(marts, platform.resources) == {}
+
+
+@pytest.mark.parametrize(("name", "rows_of_build"), [("postgres", 7), ("lake", 5)])
+def test_month_reloaded_during_build_is_requested(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, rows_of_build: int
+) -> None:
+    """The month is reloaded after its version was read. The lake's snapshot has the older rows."""
+    publish_rows(platform, tmp_path, APRIL, rows(APRIL, 5))
+    corrected = raw_file(tmp_path / "corrected", APRIL, csv_text(APRIL, rows(APRIL, 7)))
+    count = f"select count(*) from marts.fct_trips where filename = '{APRIL.filename}'"
+    with monkeypatch.context() as patched, ThreadPoolExecutor() as pool:
+        began, goes_on = pausing_dbt(tmp_path, patched)
+        reloading = pool.submit(reload_when, began, goes_on, platform, corrected, name)
+        assert platform.run(*(f'"{name}/{model}"' for model in BY_FILE), month=APRIL).success
+        reloading.result()
+    assert platform.query(name, count) == [(rows_of_build,)]
+
+    requests, cursor = platform.tick(None)
+    assert [request.partition_key for request in requests] == [APRIL.partition_key]
+    assert platform.run(*(requests[0].asset_selection or []), month=APRIL).success
+    assert platform.query(name, count) == [(7,)]
+    assert platform.tick(cursor)[0] == []
+    if name == "lake":
+        assert platform.query(name, "select count(*) from lake.green_tripdata") == [(7,)]
+
+
+def pausing_dbt(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Let dbt start by writing to one pipe and waiting for the other; return the two."""
+    began, goes_on = folder / "began", folder / "goes-on"
+    for pipe in (began, goes_on):
+        os.mkfifo(pipe)
+    program = folder / "dbt"
+    dbt = Path(sys.executable).with_name("dbt")
+    program.write_text(f"#!/bin/sh\necho > '{began}'\nread line < '{goes_on}'\nexec '{dbt}' \"$@\"\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("TAXI_DBT", str(program))
+    return began, goes_on
+
+
+def reload_when(began: Path, goes_on: Path, platform: Platform, file: RawFile, name: str) -> None:
+    began.read_text()
+    if name == "lake":
+        load_into_lake(platform.resources["lake"], file)
+    else:
+        stage(platform.resources["postgres"], file)
+        merge(platform.resources["postgres"], file.month)
+    goes_on.write_text("\n")
+
+
+def test_reload_with_other_duplicates_is_another_version() -> None:
+    record = LoadRecord(sha256="a", rows=3, out_of_month=0, columns=("filename",))
+    changed = [replace(record, skipped={"b.csv": Skipped(1, "b")}), replace(record, columns=("filename", "fee"))]
+    assert version_of(replace(record, loaded_at="2026-01-01")) == version_of(record)
+    assert all(version_of(each) != version_of(record) for each in changed)
 
 
 def test_ranges_end_at_gaps_and_colours() -> None:

@@ -36,7 +36,7 @@ create table marts.hourly_trips_by_file as
         2::bigint as trips, 10.5::numeric as total_amount
     from generate_series(timestamp '2020-03-01', '2020-04-20', interval '5 hours') as pickup_hour
     union all select 'Green', '2020-04-01', '2009-01-01', 1, 5;
-create table marts.built_files (mart text, filename text, sha256 text);
+create table marts.built_files (mart text, filename text, sha256 text, built_at timestamptz, load_record text);
 """
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from taxi_platform.analytics import models
 from taxi_platform.analytics.dbt_process import PROJECT
-from taxi_platform.analytics.models import TRIPS, Model
+from taxi_platform.analytics.model import TRIPS, Model
 
 
 def parse_project() -> dict[str, Any]:

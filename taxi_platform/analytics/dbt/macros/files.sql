@@ -1,7 +1,7 @@
 {# A build replaces the rows of the chosen files, and reads and changes no others.
 
-   TAXI_DBT_FILES holds them as JSON: uncompressed names, each with the sha256 of its version, or null for a file that is
-   not loaded any more. Without it all rows are built. On BigQuery TAXI_DBT_DAYS lists the days on which their trips start,
+   TAXI_DBT_FILES holds them as JSON: uncompressed names, each with the sha256 of the file and the digest of its load
+   record, or null for a file that is not loaded any more. Without it all rows are built. On BigQuery TAXI_DBT_DAYS lists the days on which their trips start,
    so that a build scans no other day. They are no dbt variables: dbt would parse the whole project again for each value. #}
 
 {% macro chosen_files() -%}
@@ -41,18 +41,20 @@
 {%- endmacro %}
 
 {% macro record_built_files() -%}
-  insert into {{ ref('built_files') }} (mart, filename, sha256, built_at)
+  {%- set none_known = 'cast(null as ' ~ dbt.type_string() ~ ')' -%}
+  insert into {{ ref('built_files') }} (mart, filename, sha256, built_at, load_record)
   {% if chosen_files() -%}
-    select '{{ this.identifier }}', filename, sha256, {{ dbt.current_timestamp() }}
+    select '{{ this.identifier }}', filename, sha256, {{ dbt.current_timestamp() }}, load_record
     from (
-      {%- for filename, sha256 in chosen_files().items() %}
-      select '{{ filename }}' as filename, {{ "'" ~ sha256 ~ "'" if sha256 else 'cast(null as ' ~ dbt.type_string() ~ ')' }} as sha256
+      {%- for filename, version in chosen_files().items() %}
+      select '{{ filename }}' as filename,
+      {%- for name in ['sha256', 'load_record'] %} {{ "'" ~ version[name] ~ "'" if version else none_known }} as {{ name }}{{ "," if not loop.last }}{% endfor %}
       {%- if not loop.last %} union all {% endif %}
       {%- endfor %}
     ) as files
     where sha256 is not null
   {%- else -%}
-    select distinct '{{ this.identifier }}', filename, cast(null as {{ dbt.type_string() }}), {{ dbt.current_timestamp() }}
+    select distinct '{{ this.identifier }}', filename, {{ none_known }}, {{ dbt.current_timestamp() }}, {{ none_known }}
     from {{ this }}
   {%- endif %}
 {%- endmacro %}

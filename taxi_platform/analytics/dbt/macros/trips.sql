@@ -13,17 +13,29 @@
   {%- endif -%}
 {%- endmacro %}
 
-{# DuckDB: views over the lake's Parquet files, for each colour that has any. #}
-{% macro create_lake_views() -%}
+{# A column that newer files have. A table to which no such file was loaded may lack it. #}
+{% macro optional_decimal(table, column) -%}
+  {%- set relation = load_relation(source('trips', table)) if execute else none -%}
+  {%- set names = adapter.get_columns_in_relation(relation) | map(attribute='name') | map('lower') | list if relation else [column] -%}
+  {{ as_decimal(column if column in names else 'null') }}
+{%- endmacro %}
+
+{# DuckDB: views over the lake's Parquet files, for each colour that has any; while models are built, over the files that
+   TAXI_LAKE_FILES lists for each table as JSON, if it is set: copies that stay as they are while months are replaced. #}
+{% macro create_lake_views(building) -%}
   {%- if execute and target.type == 'duckdb' -%}
     {%- do run_query('create schema if not exists lake') -%}
+    {%- set listed = fromjson(env_var('TAXI_LAKE_FILES', 'null')) if building else none -%}
     {%- for colour in ['yellow', 'green'] -%}
-      {%- set files = env_var('TAXI_LAKE_PATH', '.taxi/lake') ~ '/colour=' ~ colour ~ '/*/*.parquet' -%}
-      {%- set literal = "'" ~ files | replace("'", "''") ~ "'" -%}
-      {%- if run_query('select count(*) from glob(' ~ literal ~ ')')[0][0] -%}
-        {%- do run_query('create or replace view lake.' ~ colour ~ '_tripdata as from read_parquet(' ~ literal ~ ', hive_partitioning = false, union_by_name = true)') -%}
+      {%- set view = 'lake.' ~ colour ~ '_tripdata' -%}
+      {%- set files = [env_var('TAXI_LAKE_PATH', '.taxi/lake') ~ '/colour=' ~ colour ~ '/*/*.parquet'] if listed is none else listed[colour] -%}
+      {%- set literals = [] -%}
+      {%- for file in files -%}{%- do literals.append("'" ~ file | replace("'", "''") ~ "'") -%}{%- endfor -%}
+      {%- set literal = '[' ~ literals | join(', ') ~ ']' -%}
+      {%- if files and run_query('select count(*) from glob(' ~ literal ~ ')')[0][0] -%}
+        {%- do run_query('create or replace view ' ~ view ~ ' as from read_parquet(' ~ literal ~ ', hive_partitioning = false, union_by_name = true)') -%}
       {%- else -%}
-        {%- do run_query('drop view if exists lake.' ~ colour ~ '_tripdata') -%}
+        {%- do run_query('drop view if exists ' ~ view) -%}
       {%- endif -%}
     {%- endfor -%}
   {%- endif -%}

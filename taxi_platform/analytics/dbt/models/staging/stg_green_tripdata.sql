@@ -21,6 +21,8 @@ select
     {{ as_decimal('ehail_fee') }} as ehail_fee,
     {{ as_decimal('improvement_surcharge') }} as improvement_surcharge,
     {{ as_decimal('congestion_surcharge') }} as congestion_surcharge,
+    {{ as_decimal('null') }} as airport_fee,
+    {{ optional_decimal('green_tripdata', 'cbd_congestion_fee') }} as cbd_congestion_fee,
     {{ as_decimal('total_amount') }} as total_amount,
     coalesce({{ as_integer('payment_type') }}, 0) as payment_type
 from {{ trips('green_tripdata') }} as trips

@@ -21,6 +21,8 @@ select
     cast(null as {{ decimal() }}) as ehail_fee,
     {{ as_decimal('improvement_surcharge') }} as improvement_surcharge,
     {{ as_decimal('congestion_surcharge') }} as congestion_surcharge,
+    {{ optional_decimal('yellow_tripdata', 'airport_fee') }} as airport_fee,
+    {{ optional_decimal('yellow_tripdata', 'cbd_congestion_fee') }} as cbd_congestion_fee,
     {{ as_decimal('total_amount') }} as total_amount,
     coalesce({{ as_integer('payment_type') }}, 0) as payment_type
 from {{ trips('yellow_tripdata') }} as trips

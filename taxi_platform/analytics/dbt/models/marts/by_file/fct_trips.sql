@@ -42,6 +42,8 @@ select
     t.ehail_fee,
     t.improvement_surcharge,
     t.congestion_surcharge,
+    t.airport_fee,
+    t.cbd_congestion_fee,
     t.total_amount,
     t.payment_type,
     coalesce(payments.description, 'Unknown') as payment_type_description
