@@ -63,11 +63,13 @@ class Postgres(dg.ConfigurableResource):
 
         Errors of the server are raised as the platform's: a PermanentError or DatabaseUnavailable.
         """
+        url = ""
         try:
+            url = checked_url(self.resolve_url())
             with (
                 ends_when_stopped(),
                 psycopg.connect(
-                    checked_url(self.resolve_url()),
+                    url,
                     autocommit=True,
                     connect_timeout=10,
                     application_name=f"taxi_platform {purpose}",
@@ -79,7 +81,7 @@ class Postgres(dg.ConfigurableResource):
         except psycopg.Error as error:
             # The next connection starts the embedded server again, on another port if necessary.
             self._embedded_url = None
-            raise classified(error) from error
+            raise classified(error, url) from error
 
 
 def checked_url(url: str) -> str:

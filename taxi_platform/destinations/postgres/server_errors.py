@@ -4,9 +4,10 @@ import re
 
 import psycopg
 
+from taxi_platform.destinations.postgres.refusal import sqlstate_of_refusal
 from taxi_platform.errors import BadSetting, DatabaseUnavailable, MissingRight, PermanentError, TaxiError
 
-# libpq gives no SQLSTATE for an error at connect, only the server's message.
+# For where the SQLSTATE of a refused connection is not known.
 _REFUSED_AT_CONNECT = re.compile(
     r"password authentication failed|authentication failed for user|no password supplied|no pg_hba\.conf entry|"
     r'(?:role|database) ".*" does not exist|is not permitted to log in|permission denied for database'
@@ -23,15 +24,17 @@ _TRANSIENT = re.compile(r"08|40|53[023]|55006|55P03|57")
 out of memory, lock not available, shutdown or cancelled."""
 
 
-def classified(error: psycopg.Error) -> TaxiError:
-    """Return the platform's error for an error of the server or of the connection to it."""
+def classified(error: psycopg.Error, url: str) -> TaxiError:
+    """Return the platform's error for an error of the server at `url` or of the connection to it."""
     state = error.sqlstate or ""
+    if url and not state and isinstance(error, psycopg.OperationalError):
+        state = sqlstate_of_refusal(url)
     says = error.diag.message_primary or _first_line(error)
     if state in ("42501", "25006"):
         return MissingRight(
             f"Postgres: {says}.",
-            "The platform's user needs CREATE and TEMPORARY on the database and CREATE on schema public, and must own "
-            "the tables it loads. deploy/postgres/trips.sql creates such a user.",
+            "The platform's user needs CONNECT, CREATE and TEMPORARY on the database and CREATE on schema public, and "
+            "must own the tables it loads. deploy/postgres/trips.sql creates such a user.",
         )
     if state.startswith(("28", "3D")) or (not state and _REFUSED_AT_CONNECT.search(says)):
         return BadSetting(f"Postgres refused the connection: {says}", "Correct TAXI_POSTGRES_URL.")
