@@ -5,8 +5,8 @@ never become visible is checked inside the merge instead.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
@@ -34,18 +34,27 @@ class Counted:
     """Rows whose pickup lies outside the file's month or is empty."""
     changed: str | None = None
     """What was found to be changed by hand, None if nothing was."""
+    warnings: Mapping[str, str | None] = field(default_factory=dict)
+    """Results of the destination's own checks by name: what they warn of, or None."""
 
 
 def month_checks(
-    table: dg.AssetsDefinition, resource_keys: frozenset[str], count: Callable[[Any, LoadedMonth], Counted]
+    table: dg.AssetsDefinition,
+    resource_keys: frozenset[str],
+    count: Callable[[Any, LoadedMonth], Counted],
+    own: Mapping[str, str] | None = None,
 ) -> dg.AssetChecksDefinition:
-    """Return the checks of a partition of `table`, made in one step; `count` gets the run's resources."""
+    """Return the checks of a partition of `table`, made in one step; `count` gets the run's resources.
+
+    `own` has the descriptions of checks that only this destination has, by name.
+    """
+    descriptions = {**_DESCRIPTIONS, **(own or {})}
     with warnings.catch_warnings():
         # Dagster 1.13 calls partitioned checks a preview.
         warnings.simplefilter("ignore", dg.PreviewWarning)
         specs = [
             dg.AssetCheckSpec(name, asset=table, description=text, partitions_def=trip_partitions)
-            for name, text in _DESCRIPTIONS.items()
+            for name, text in descriptions.items()
         ]
 
     @dg.multi_asset_check(
@@ -61,8 +70,9 @@ def month_checks(
             _every_row_accounted_for(loaded, counted),
             _rows_as_published(loaded, context.resources.mirror),
             _pickups_inside_month(loaded, counted),
+            *(_warning(counted.warnings[name]) for name in own or {}),
         )
-        for key, result in zip((dg.AssetCheckKey(table.key, name) for name in _DESCRIPTIONS), results, strict=True):
+        for key, result in zip((dg.AssetCheckKey(table.key, name) for name in descriptions), results, strict=True):
             if key in context.selected_asset_check_keys:
                 yield result._replace(asset_key=key.asset_key, check_name=key.name)
 
@@ -100,3 +110,7 @@ def _pickups_inside_month(loaded: LoadedMonth, counted: Counted) -> dg.AssetChec
         description=f"{counted.out_of_month:,} pickups lie outside {loaded.month.month}.",
         metadata={"pickups_outside_month": counted.out_of_month},
     )
+
+
+def _warning(problem: str | None) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=problem is None, severity=dg.AssetCheckSeverity.WARN, description=problem)
