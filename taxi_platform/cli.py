@@ -46,8 +46,9 @@ class _DestinationChoice(click.Choice):
 
 
 class _Group(click.Group):
-    """A command group that prints the platform's own errors as text instead of a traceback.
+    """A command group that prints the platform's own errors as text instead of a traceback, and exits with status 1.
 
+    So do options with a value that does not exist, such as a colour: no month is loaded, and the form was right.
     Commands in `_LATE` are imported when one is run: importing what they need takes half a second.
     """
 
@@ -65,6 +66,10 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except TaxiError as error:
             raise click.ClickException(str(error)) from error
+        except click.MissingParameter:
+            raise
+        except click.BadParameter as error:
+            raise click.ClickException(error.format_message()) from error
 
 
 @click.group(cls=_Group)
@@ -83,11 +88,7 @@ def backfill(colour: str, first: str, last: str, destination: Destination, again
 
     Exits with status 0 if all these months are loaded, 1 if some are not, 130 after Ctrl-C.
     """
-    try:
-        months = months_between(COLOURS[colour], first, last)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    sys.exit(show(months, destination, again=again))
+    sys.exit(show(months_between(COLOURS[colour], first, last), destination, again=again))
 
 
 @main.command()

@@ -114,13 +114,16 @@ class TripMonth:
 
 
 def months_between(colour: Colour, first: str, last: str) -> list[TripMonth]:
-    """Return the months from `first` to `last`, both `YYYY-MM` and included. Raise ValueError with the reason."""
+    """Return the months from `first` to `last`, both `YYYY-MM` and included. Raise BadPartition if there are none."""
     known = month_partitions.get_partition_keys()
     for month in (first, last):
         if month not in known:
-            raise ValueError(f"{month} is not a month from {known[0]} to {known[-1]} in the form YYYY-MM.")
+            raise BadPartition(
+                f"There is no partition of the month {month!r}.",
+                f"Choose a month from {known[0]} to {known[-1]}, in the form YYYY-MM.",
+            )
     if first > last:
-        raise ValueError(f"{first} is after {last}.")
+        raise BadPartition(f"The first month, {first}, is after the last, {last}.", "Swap them.")
     return [TripMonth(colour, month) for month in known if first <= month <= last]
 
 

@@ -46,10 +46,13 @@ def test_months_between_include_both_ends() -> None:
 
 @pytest.mark.parametrize(
     ("first", "last", "reason"),
-    [("2018-12", "2020-01", "2018-12 is not a month from"), ("2020-02", "2020-01", "2020-02 is after 2020-01")],
+    [
+        ("2018-12", "2020-01", r"the month '2018-12'\.\nChoose a month from 2019-01 to"),
+        ("2020-02", "2020-01", "2020-02, is after the last, 2020-01"),
+    ],
 )
 def test_months_between_refuses_bad_bounds(first: str, last: str, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
+    with pytest.raises(BadPartition, match=reason):
         months_between(GREEN, first, last)
 
 

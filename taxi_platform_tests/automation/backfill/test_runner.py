@@ -24,13 +24,14 @@ from taxi_platform.destinations.postgres.destination import POSTGRES, PostgresDe
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.trips.columns import Colour
 from taxi_platform.trips.load_record import LoadRecord
-from taxi_platform.trips.partitions import TripMonth
+from taxi_platform.trips.partitions import TripMonth, month_partitions
 from taxi_platform_tests.support.faulty_server import Fault, FaultyServer
 from taxi_platform_tests.support.trip_files import csv_text, publish, trip
 from taxi_platform_tests.support.web_interface import until
 
 SECONDS = 600
 """Limit of a command; it takes a twentieth of it on an idle machine."""
+CHOICE = f"Choose a month from 2019-01 to {month_partitions.get_last_partition_key()}, in the form YYYY-MM."
 MONTHS = [TripMonth.from_key(f"green|2020-0{month}") for month in (3, 4, 5)]
 
 
@@ -259,20 +260,39 @@ def test_ctrl_c_ends_unfinished_runs_and_workers(tmp_path, slow, postgres_url):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "error"),
     [
-        (options("2020-05", "2020-03"), "2020-05 is after 2020-03"),
-        (options("2018-12"), "2018-12 is not a month from 2019-01"),
-        (options("2020-3"), "in the form YYYY-MM"),
-        (("--colour", "fhv", "--from", "2020-03", "--to", "2020-03"), "'fhv' is not one of"),
-        ((*options(), "--destination", "bigquery"), "Set GCP_PROJECT_ID and GCP_BUCKET_NAME"),
+        (options("2020-05", "2020-03"), "The first month, 2020-05, is after the last, 2020-03.\nSwap them."),
+        (options("2018-12", "2018-12"), f"There is no partition of the month '2018-12'.\n{CHOICE}"),
+        (options("2035-01", "2035-01"), f"There is no partition of the month '2035-01'.\n{CHOICE}"),
+        (options("2020-3"), f"There is no partition of the month '2020-3'.\n{CHOICE}"),
+        (
+            ("--colour", "purple", "--from", "2020-03", "--to", "2020-03"),
+            "Invalid value for '--colour': 'purple' is not one of 'yellow', 'green'.",
+        ),
+        (
+            (*options(), "--destination", "nowhere"),
+            "Invalid value for '--destination': 'nowhere' is not one of 'postgres', 'bigquery', 'lake'.",
+        ),
+        (
+            (*options(), "--destination", "bigquery"),
+            "The destination bigquery is not configured.\nSet GCP_PROJECT_ID and GCP_BUCKET_NAME.",
+        ),
     ],
 )
-def test_invalid_options_are_reported_at_once(monkeypatch, tmp_path, wrong, says):
+def test_wrong_month_or_colour_is_one_error(monkeypatch, tmp_path, wrong, error):
     for name in ("GCP_PROJECT_ID", "GCP_BUCKET_NAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, ["backfill", *wrong])
 
-    assert result.exit_code in (1, 2)
-    assert says in result.output
+    assert (result.exit_code, result.output) == (1, f"Error: {error}\n")
+
+
+def test_month_that_is_not_published_is_one_error(tmp_path, mirror, postgres_url):
+    status, said, shown = Terminal(tmp_path, mirror.url, postgres_url).run(*options("2020-03", "2020-03"))
+    failed, summary = said.splitlines()
+    url = re.escape(f"{mirror.url}/green/{MONTHS[0].gz_name}")
+    assert re.fullmatch(rf"green 2020-03  failed after \S+ s: raw_csv: The mirror does not have {url}\.", failed)
+    assert (status, summary) == (1, "0 of 1 months loaded, 0 rows; 1 failed: 2020-03.")
+    assert [line for line in re.split(r"[\r\n]", shown) if line.strip() and not line.startswith("postgres:")] == []
