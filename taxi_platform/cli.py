@@ -19,7 +19,13 @@ from taxi_platform.data_directory import shown
 from taxi_platform.destinations.base import Destination
 from taxi_platform.destinations.registry import DESTINATIONS
 from taxi_platform.errors import TaxiError
-from taxi_platform.local.instance import acquire_daemon_lock, daemon_lock_is_held, demo_home, embedded_server, prepare
+from taxi_platform.local.instance import (
+    acquire_daemon_lock,
+    daemon_lock_is_held,
+    demo_directory,
+    embedded_server,
+    prepare,
+)
 from taxi_platform.settings import Settings
 from taxi_platform.trips.columns import COLOURS
 from taxi_platform.trips.partitions import months_between
@@ -119,10 +125,10 @@ def dev(options: tuple[str, ...]) -> None:
 
     OPTIONS are passed to `dagster dev`, for example `--port 3001`.
     """
-    home = Settings().home_folder
-    environment = {**os.environ, **prepare(home)}
-    if not acquire_daemon_lock(home):
-        raise click.ClickException(f"Another `make dev` is using {shown(home)}. Stop it with Ctrl-C first.")
+    directory = Settings().data_directory
+    environment = {**os.environ, **prepare(directory)}
+    if not acquire_daemon_lock(directory):
+        raise click.ClickException(f"Another `make dev` is using {shown(directory)}. Stop it with Ctrl-C first.")
     click.echo("Web interface: http://127.0.0.1:3000, unless a line below names another port. Stop it with Ctrl-C.")
     click.echo("The embedded database keeps running; `make stop` stops it.")
     sys.stdout.flush()
@@ -138,35 +144,35 @@ def dev(options: tuple[str, ...]) -> None:
 def stop() -> None:
     """Stop the embedded servers of the data directory and of its demo."""
     _require_no_daemon()
-    for home in _homes():
-        server = embedded_server(home)
+    for directory in _data_directories():
+        server = embedded_server(directory)
         was_running = server.running()
         server.stop()
-        click.echo(f"{shown(home)}: {'stopped' if was_running else 'was not running'}")
+        click.echo(f"{shown(directory)}: {'stopped' if was_running else 'was not running'}")
 
 
 @main.command()
 def clean() -> None:
     """Stop the embedded servers and remove the demo with its database. Real trips are kept."""
     _require_no_daemon()
-    home, sample_home = _homes()
-    embedded_server(home).stop()
-    embedded_server(sample_home).remove()
-    shutil.rmtree(sample_home, ignore_errors=True)
-    if home.exists():
-        click.echo(f"{shown(home)} is kept: it holds the rows and downloads of real months. Remove it by hand.")
+    directory, sample_directory = _data_directories()
+    embedded_server(directory).stop()
+    embedded_server(sample_directory).remove()
+    shutil.rmtree(sample_directory, ignore_errors=True)
+    if directory.exists():
+        click.echo(f"{shown(directory)} is kept: it holds the rows and downloads of real months. Remove it by hand.")
 
 
 def _require_no_daemon() -> None:
     """Raise ClickException if a daemon uses the embedded server of the data directory or its demo."""
-    for home in _homes():
-        if daemon_lock_is_held(home):
-            raise click.ClickException(f"`make dev` is using {shown(home)}. Stop it with Ctrl-C first.")
+    for directory in _data_directories():
+        if daemon_lock_is_held(directory):
+            raise click.ClickException(f"`make dev` is using {shown(directory)}. Stop it with Ctrl-C first.")
 
 
-def _homes() -> tuple[Path, Path]:
-    home = Settings().home_folder
-    return home, demo_home(home)
+def _data_directories() -> tuple[Path, Path]:
+    directory = Settings().data_directory
+    return directory, demo_directory(directory)
 
 
 for _command in (command for destination in DESTINATIONS for command in destination.commands):

@@ -4,11 +4,16 @@ Timeouts and numbers of attempts are fields of the resources that use them.
 """
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PUBLIC_MIRROR = "https://github.com/DataTalksClub/nyc-tlc-data/releases/download"
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
 
 
 class Settings(BaseSettings):
@@ -16,7 +21,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
 
-    home: Path = Field(default=Path(".taxi"), validation_alias="TAXI_HOME")
+    data_directory: Annotated[Path, AfterValidator(_absolute)] = Field(
+        default=Path(".taxi"), validation_alias="TAXI_HOME"
+    )
     source_url: str = Field(default=PUBLIC_MIRROR, validation_alias="TAXI_SOURCE_URL")
     parquet_url: str = Field(
         default="https://d37ci6vzurychx.cloudfront.net/trip-data", validation_alias="TAXI_PARQUET_URL"
@@ -37,8 +44,3 @@ class Settings(BaseSettings):
     dbt: Path | None = Field(default=None, validation_alias="TAXI_DBT")
     zones_url: str = Field(default="https://d37ci6vzurychx.cloudfront.net/misc", validation_alias="TAXI_ZONES_URL")
     alert_webhook: SecretStr | None = Field(default=None, validation_alias="TAXI_ALERT_WEBHOOK")
-
-    @property
-    def home_folder(self) -> Path:
-        """TAXI_HOME as an absolute path."""
-        return self.home.expanduser().absolute()

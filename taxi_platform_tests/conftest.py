@@ -139,7 +139,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 @pytest.fixture
 def platform(mirror: HttpMirror, postgres_url: str, tmp_path: Path, instance: dg.DagsterInstance) -> Platform:
     """The definitions over an empty mirror and an empty Postgres database."""
-    return platform_over(mirror.url, tmp_path, instance, postgres=Postgres(url=postgres_url, patience=3))
+    return platform_over(mirror.url, tmp_path, instance, postgres=Postgres(url=postgres_url, merge_timeout=3))
 
 
 @pytest.fixture(scope="session")

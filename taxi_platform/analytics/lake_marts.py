@@ -31,7 +31,7 @@ class LakeMarts(Marts):
     @property
     def path(self) -> Path:
         """The DuckDB file."""
-        return Settings().home_folder / "taxi.duckdb"
+        return Settings().data_directory / "taxi.duckdb"
 
     @property
     def copy(self) -> Path:

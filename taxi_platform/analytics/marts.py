@@ -35,7 +35,7 @@ class Marts(ABC):
     @property
     def folder(self) -> Path:
         """Where dbt's files of this destination lie."""
-        return Settings().home_folder / "dbt" / self.name
+        return Settings().data_directory / "dbt" / self.name
 
     def schema(self, resources: Resources) -> str:
         """Return the schema or dataset of the marts, as statements name it."""

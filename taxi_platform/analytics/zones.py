@@ -71,7 +71,7 @@ def taxi_zones(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 
 
 def _folder() -> Path:
-    return Settings().home_folder / "zones"
+    return Settings().data_directory / "zones"
 
 
 def _fetch(url: str) -> bytes:

@@ -14,7 +14,7 @@ from taxi_platform.destinations.bigquery.destination import BIGQUERY
 from taxi_platform.destinations.lake.destination import LAKE
 from taxi_platform.destinations.postgres.destination import POSTGRES
 from taxi_platform.getting_started.duckdb_file import DuckDBFile
-from taxi_platform.local.instance import demo_home, embedded_server, prepare
+from taxi_platform.local.instance import demo_directory, embedded_server, prepare
 from taxi_platform.settings import Settings
 
 _SAMPLES = "Sample data: generated trips in files like the published ones, not real trips."
@@ -44,43 +44,43 @@ With real trips, kept apart from these:
 @click.command()
 def demo() -> None:
     """Load generated sample trips into a database and a Parquet lake of their own, compare the two, print both."""
-    home = demo_home(Settings().home_folder)
-    click.echo(f"{_SAMPLES}\nEverything is kept in {shown(home)}.\n")
-    _set_up(home)
+    directory = demo_directory(Settings().data_directory)
+    click.echo(f"{_SAMPLES}\nEverything is kept in {shown(directory)}.\n")
+    _set_up(directory)
     with dg.DagsterInstance.get() as instance:
-        for month in load_samples(home, [POSTGRES, LAKE], instance):
+        for month in load_samples(directory, [POSTGRES, LAKE], instance):
             click.echo(f"  loaded {month.colour.name} {month.month}", err=True)
         print_summary(POSTGRES, "public.")
         print_summary(LAKE, "")
         click.echo("\nA row that appears in two files is loaded once, from the file that was loaded first.")
         print_comparison([POSTGRES, LAKE])
         click.echo("\nThe tutorial's examples: hello_world, and the mean price of sample products by brand.\n")
-        run_examples(home, instance)
+        run_examples(directory, instance)
     with DuckDBFile().get_connection() as connection:
         for brand, price in connection.execute("from products_by_brand").fetchall():
             click.echo(f"  {brand:<22}{price:>10,.2f}")
     with dg.DagsterInstance.get() as instance:
         show_marts(POSTGRES, instance)
-    click.echo(_AFTER_DEMO.format(dev=f"TAXI_HOME={shown(home)} make dev "))
+    click.echo(_AFTER_DEMO.format(dev=f"TAXI_HOME={shown(directory)} make dev "))
 
 
-def _set_up(home: Path) -> None:
+def _set_up(directory: Path) -> None:
     """Start the demo's server, and set every setting that leads to data, so that `.env` cannot lead elsewhere."""
-    os.environ |= prepare(home)
+    os.environ |= prepare(directory)
     os.environ |= {
-        "TAXI_SOURCE_URL": sample_folder(home).as_uri(),
-        "TAXI_POSTGRES_URL": embedded_server(home).ensure_database(),
-        "TAXI_LAKE_PATH": str(home / "lake"),
+        "TAXI_SOURCE_URL": sample_folder(directory).as_uri(),
+        "TAXI_POSTGRES_URL": embedded_server(directory).ensure_database(),
+        "TAXI_LAKE_PATH": str(directory / "lake"),
     }
 
 
 @click.command("demo-gcp")
 def demo_gcp() -> None:
     """Load generated sample trips into BigQuery, on emulators on this machine, and print a summary."""
-    home = Settings().home_folder / "demo-gcp"
+    directory = Settings().data_directory / "demo-gcp"
     click.echo(f"{_SAMPLES}\nThe bucket and BigQuery are emulators on this machine; no account, nothing leaves it.\n")
-    with gcp.emulated_cloud(home), dg.DagsterInstance.ephemeral() as instance:
-        for month in load_samples(home, [BIGQUERY], instance):
+    with gcp.emulated_cloud(directory), dg.DagsterInstance.ephemeral() as instance:
+        for month in load_samples(directory, [BIGQUERY], instance):
             click.echo(f"  loaded {month.colour.name} {month.month}", err=True)
         print_summary(BIGQUERY, f"{gcp.DATASET}.")
         click.echo(f"\n{'table in the dataset':<40}{'kind':<12}{'rows':>10}")

@@ -29,15 +29,15 @@ class Table:
 
 
 @contextmanager
-def emulated_cloud(home: Path) -> Iterator[None]:
+def emulated_cloud(directory: Path) -> Iterator[None]:
     """Run the emulators during the block, with the environment of this process set to use them.
 
     It sets all settings that a `.env` file could contain, so that nothing else is contacted.
     """
-    samples = home / "sample-data"
-    with running(home / "emulators") as emulators:
+    samples = directory / "sample-data"
+    with running(directory / "emulators") as emulators:
         os.environ |= emulators.environment | {
-            "TAXI_HOME": str(home),
+            "TAXI_HOME": str(directory),
             "TAXI_SOURCE_URL": samples.as_uri(),
             "GCP_PROJECT_ID": PROJECT,
             "GCP_BUCKET_NAME": BUCKET,

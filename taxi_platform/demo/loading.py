@@ -21,12 +21,14 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 _TAGS = {"taxi/sample": "true"}
 
 
-def sample_folder(home: Path) -> Path:
+def sample_folder(directory: Path) -> Path:
     """Return the folder of the sample files in a data directory; it has the mirror's layout."""
-    return home / "sample-data"
+    return directory / "sample-data"
 
 
-def load_samples(home: Path, destinations: Sequence[Destination], instance: dg.DagsterInstance) -> Iterator[TripMonth]:
+def load_samples(
+    directory: Path, destinations: Sequence[Destination], instance: dg.DagsterInstance
+) -> Iterator[TripMonth]:
     """Generate the sample files and load each into the destinations; yield a month when it is loaded.
 
     The environment must lead to the sample folder and the destinations already.
@@ -34,7 +36,7 @@ def load_samples(home: Path, destinations: Sequence[Destination], instance: dg.D
     # No copies: `.env` may name a bucket.
     keys = [SOURCE, *(key for destination in destinations for key in destination.keys_of_table)]
     job = build_defs().resolve_job_def("load_month")
-    for path in write_samples(sample_folder(home)):
+    for path in write_samples(sample_folder(directory)):
         month = TripMonth.from_file(COLOURS[path.parent.name], path.name.removesuffix(".gz"))
         assert month is not None, path
         job.execute_in_process(
@@ -69,9 +71,9 @@ def print_summary(destination: Destination, prefix: str) -> None:
             )
 
 
-def run_examples(home: Path, instance: dg.DagsterInstance) -> None:
+def run_examples(directory: Path, instance: dg.DagsterInstance) -> None:
     """Run `hello_world` and the products pipeline on sample products: the tutorial's examples that need no network."""
-    os.environ |= {"TAXI_PRODUCTS_URL": write_sample_products(sample_folder(home)).as_uri()}
+    os.environ |= {"TAXI_PRODUCTS_URL": write_sample_products(sample_folder(directory)).as_uri()}
     hello_world.execute_in_process(instance=instance)
     build_defs().resolve_implicit_global_asset_job_def().execute_in_process(
         run_config=_QUIET,

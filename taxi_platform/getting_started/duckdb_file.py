@@ -19,7 +19,7 @@ class DuckDBFile(DuckDBResource):
     @contextmanager
     def get_connection(self) -> Iterator[DuckDBPyConnection]:
         """Yield a connection and close it, also after an error; the library leaves it open, and the file locked."""
-        path = Path(self.database or Settings().home_folder / "products.duckdb")
+        path = Path(self.database or Settings().data_directory / "products.duckdb")
         path.parent.mkdir(parents=True, exist_ok=True)
         library = DuckDBResource(database=str(path), connection_config=self.connection_config)
         with library.get_connection() as connection, closing(connection):

@@ -46,5 +46,5 @@ class JsonFiles(dg.ConfigurableIOManager):
         return pd.DataFrame(json.loads(path.read_text(encoding="utf-8")))
 
     def _path(self, key: dg.AssetKey) -> Path:
-        folder = Path(self.folder) if self.folder else Settings().home_folder / "products"
+        folder = Path(self.folder) if self.folder else Settings().data_directory / "products"
         return folder.absolute() / f"{key.path[-1]}.json"

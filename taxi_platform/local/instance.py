@@ -18,24 +18,24 @@ _UNSYNCHRONIZED = "options=-c%20synchronous_commit%3Doff"
 """A crash may lose the last moment of Dagster's history. Rows are not affected: they are loaded by other sessions."""
 
 
-def embedded_server(home: Path) -> EmbeddedPostgres:
+def embedded_server(directory: Path) -> EmbeddedPostgres:
     """Return the embedded server of a data directory (TAXI_HOME as an absolute path)."""
-    return EmbeddedPostgres(home / "postgres")
+    return EmbeddedPostgres(directory / "postgres")
 
 
-def demo_home(home: Path) -> Path:
-    """Return the data directory of the demo, which keeps sample data apart from real data."""
-    return home / "demo"
+def demo_directory(directory: Path) -> Path:
+    """Return the data directory of the demo, which keeps sample data apart from real trips."""
+    return directory / "demo"
 
 
-def prepare(home: Path) -> dict[str, str]:
+def prepare(directory: Path) -> dict[str, str]:
     """Write the instance's settings and start the embedded server that stores its history.
 
     Return the environment variables by which Dagster finds it; TAXI_HISTORY_URL contains a password.
     """
-    server = embedded_server(home)
+    server = embedded_server(directory)
     server.start()
-    folder = home / "dagster"
+    folder = directory / "dagster"
     make_folder(folder)
     settings, text = folder / "dagster.yaml", files("taxi_platform.local").joinpath("instance.yaml").read_text()
     if not settings.exists() or settings.read_text() != text:
@@ -44,16 +44,16 @@ def prepare(home: Path) -> dict[str, str]:
         "DAGSTER_HOME": str(folder),
         "TAXI_HISTORY_URL": f"{server.ensure_database(DATABASE)}?{_UNSYNCHRONIZED}",
         "TAXI_RUNS_AT_ONCE": str(runs_at_once()),
-        "TAXI_HOME": str(home),
+        "TAXI_HOME": str(directory),
     }
 
 
-def acquire_daemon_lock(home: Path) -> bool:
+def acquire_daemon_lock(directory: Path) -> bool:
     """Acquire the daemon lock of this data directory, inherited across exec.
 
     Return False if another process holds it: two daemons on one history would share its runs out between them.
     """
-    path = _lock_file(home)
+    path = _lock_file(directory)
     make_folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     os.set_inheritable(descriptor, True)
@@ -63,16 +63,16 @@ def acquire_daemon_lock(home: Path) -> bool:
     return False
 
 
-def daemon_lock_is_held(home: Path) -> bool:
+def daemon_lock_is_held(directory: Path) -> bool:
     """Whether a process runs Dagster's daemon in this data directory."""
-    if not _lock_file(home).exists():
+    if not _lock_file(directory).exists():
         return False
-    with _lock_file(home).open("ab") as file:
+    with _lock_file(directory).open("ab") as file:
         return not _acquire(file.fileno())
 
 
-def _lock_file(home: Path) -> Path:
-    return home / "dagster" / ".daemon.lock"
+def _lock_file(directory: Path) -> Path:
+    return directory / "dagster" / ".daemon.lock"
 
 
 def _acquire(descriptor: int) -> bool:

@@ -40,7 +40,7 @@ class RawFiles(dg.ConfigurableIOManager):
 
     @cached_property
     def _folder(self) -> Path:
-        return (Path(self.folder) if self.folder else Settings().home_folder / "raw").absolute()
+        return (Path(self.folder) if self.folder else Settings().data_directory / "raw").absolute()
 
     def path(self, month: TripMonth) -> Path:
         """Return the path that a month's file has or would have."""

@@ -45,7 +45,7 @@ def make_report(marts: Marts, resources: Resources) -> Report:
     """Write the page and the picture into `report` in the data directory."""
     figures = read_figures(marts, resources)
     shapes = json.loads(zone_shapes().read_text(encoding="utf-8"))
-    folder = Settings().home_folder / "report"
+    folder = Settings().data_directory / "report"
     make_folder(folder)
     report = Report(
         folder / "index.html",

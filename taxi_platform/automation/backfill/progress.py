@@ -30,9 +30,9 @@ def show(months: list[TripMonth], destination: Destination, *, again: bool) -> i
     destination.require_settings(resources)
     kind = Backfill
     if "DAGSTER_HOME" not in os.environ:
-        home = Settings().home_folder
-        os.environ |= prepare(home)
-        if daemon_lock_is_held(home):
+        directory = Settings().data_directory
+        os.environ |= prepare(directory)
+        if daemon_lock_is_held(directory):
             kind = import_module("taxi_platform.automation.backfill.queued").QueuedBackfill
             click.echo("`make dev` is running: its daemon loads the months.")
     done: list[Outcome] = []

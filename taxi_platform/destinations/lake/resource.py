@@ -29,7 +29,7 @@ class Lake(dg.ConfigurableResource):
     def folder(self) -> Path:
         """The lake's folder as an absolute path."""
         settings = Settings()
-        chosen = Path(self.path) if self.path else settings.lake_path or settings.home_folder / "lake"
+        chosen = Path(self.path) if self.path else settings.lake_path or settings.data_directory / "lake"
         return chosen.expanduser().absolute()
 
     @contextmanager

@@ -11,7 +11,7 @@ from taxi_platform.destinations.lake.libraries import duckdb
 from taxi_platform.destinations.lake.resource import Lake
 from taxi_platform.destinations.lake.snapshot import create_views, lake_files, snapshot
 from taxi_platform.errors import PermanentError
-from taxi_platform.local.instance import demo_home
+from taxi_platform.local.instance import demo_directory
 from taxi_platform.settings import Settings
 from taxi_platform.trips.columns import COLOURS
 
@@ -27,7 +27,7 @@ def lake_command(query: str | None) -> None:
     The lake is the folder of TAXI_LAKE_PATH, else `lake` in the data directory, else the demo's if there is no other.
     """
     lake = Lake()
-    demo = demo_home(Settings().home_folder) / "lake"
+    demo = demo_directory(Settings().data_directory) / "lake"
     if not lake.folder.exists() and demo.exists():
         lake = Lake(path=str(demo))
     click.echo(f"The lake in {lake.folder}.", err=True)

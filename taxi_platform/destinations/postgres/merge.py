@@ -60,10 +60,10 @@ def merge(postgres: Postgres, month: TripMonth) -> MergeResult:
     """Attach the staged month; the guarantees of the contract hold when it returns.
 
     If nothing is staged and the month is loaded, change nothing. Raise NotStaged if it is neither, and TableBusy, with
-    the sessions, if readers block the swap for longer than `postgres.patience` seconds.
+    the sessions, if readers block the swap for longer than `postgres.merge_timeout` seconds.
     """
     with postgres.connect(f"merges {month}") as connection:
-        ensure_tables(connection, month.colour, seconds=postgres.patience)
+        ensure_tables(connection, month.colour, seconds=postgres.merge_timeout)
         connection.execute(CREATE_DUPLICATES)
 
         def waits_for() -> tuple[str, list[int], bool]:
@@ -74,7 +74,7 @@ def merge(postgres: Postgres, month: TripMonth) -> MergeResult:
             return what, [*(parent or ()), *([old.oid] if old else [])], old is not None
 
         record, replaced, changed = retry_while_locked(
-            connection, lambda: _merge_once(connection, month), seconds=postgres.patience, waits_for=waits_for
+            connection, lambda: _merge_once(connection, month), seconds=postgres.merge_timeout, waits_for=waits_for
         )
         records = records_of(attached(connection, month.colour))
     return MergeResult(

@@ -9,7 +9,7 @@ from psycopg.pq import Conninfo
 
 from taxi_platform.data_directory import shown
 from taxi_platform.destinations.postgres.resource import checked_url
-from taxi_platform.local.instance import demo_home, embedded_server
+from taxi_platform.local.instance import demo_directory, embedded_server
 from taxi_platform.local.server_account import wheel_programs
 from taxi_platform.settings import Settings
 
@@ -34,9 +34,9 @@ def _trips_url() -> str:
     url = Settings().postgres_url
     if url is not None:
         return url.get_secret_value()
-    home = Settings().home_folder
-    demo = demo_home(home)
-    chosen = demo if (demo / "postgres").exists() and not (home / "postgres").exists() else home
+    directory = Settings().data_directory
+    demo = demo_directory(directory)
+    chosen = demo if (demo / "postgres").exists() and not (directory / "postgres").exists() else directory
     server = embedded_server(chosen)
     server.start()
     click.echo(f"Database in {shown(chosen)}.", err=True)

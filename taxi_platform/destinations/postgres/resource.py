@@ -38,7 +38,7 @@ class Postgres(dg.ConfigurableResource):
         description="postgresql://user:password@host:port/database. If empty, the setting TAXI_POSTGRES_URL; without "
         "that setting, the embedded server in the data directory.",
     )
-    patience: float = Field(
+    merge_timeout: float = Field(
         default=60, description="Seconds to retry while other sessions' transactions block a merge."
     )
     _embedded_url: str | None = PrivateAttr(default=None)
@@ -51,7 +51,7 @@ class Postgres(dg.ConfigurableResource):
         if settings.postgres_url:
             return settings.postgres_url.get_secret_value()
         if self._embedded_url is None:
-            server = EmbeddedPostgres(settings.home_folder / "postgres")
+            server = EmbeddedPostgres(settings.data_directory / "postgres")
             server.start()
             server.ensure_database(DATABASE)
             self._embedded_url = server.url(DATABASE)

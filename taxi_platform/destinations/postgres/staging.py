@@ -55,7 +55,7 @@ def stage(postgres: Postgres, file: RawFile) -> StagedMonth:
     """
     month = file.month
     with postgres.connect(f"stages {month}") as connection:
-        ensure_tables(connection, month.colour, seconds=postgres.patience)
+        ensure_tables(connection, month.colour, seconds=postgres.merge_timeout)
         drop_orphans(connection)
         partitions = attached(connection, month.colour)
         if is_loaded(connection, partitions, month, file.sha256):

@@ -35,7 +35,7 @@ class Platform:
         mirror = Mirror(base_url=mirror_url, attempts=2, first_wait=0.001)
         self.defs = build_defs(
             mirror=mirror,
-            postgres=Postgres(url=database_url, patience=3),
+            postgres=Postgres(url=database_url, merge_timeout=3),
             raw_files=RawFiles(mirror=mirror, folder=str(folder)),
         )
         self.instance = instance

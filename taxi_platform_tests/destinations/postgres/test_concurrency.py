@@ -199,7 +199,7 @@ def test_reader_blocks_swap_until_timeout(load: Load, write: Write, query: Query
 def test_swap_waits_for_a_reader_that_ends(
     postgres: Postgres, write: Write, query: Query, each_postgres_url: str
 ) -> None:
-    patient = Postgres(url=each_postgres_url, patience=60)
+    patient = Postgres(url=each_postgres_url, merge_timeout=60)
     for rows in (1, 2):
         file = write(APRIL, many_trips(APRIL, rows))
         stage(patient, file)
@@ -255,7 +255,7 @@ def test_swap_cancels_an_autovacuum(load: Load, write: Write, query: Query, each
     stage(Postgres(url=each_postgres_url), changed)
     assert query(working), "it lasts longer than the swap is tried"
 
-    assert merge(Postgres(url=each_postgres_url, patience=0), APRIL).changed
+    assert merge(Postgres(url=each_postgres_url, merge_timeout=0), APRIL).changed
     assert query("select count(*) from green_tripdata") == [(1,)]
 
 

@@ -202,7 +202,7 @@ def test_column_waits_for_readers_and_names_them(
     may = with_new_column(MAY)
     file = write(may, [trip(may)])
     with reading(each_postgres_url) as pid, pytest.raises(TableBusy, match=f"could not be altered.*pid {pid}"):
-        stage(Postgres(url=each_postgres_url, patience=0), file)
+        stage(Postgres(url=each_postgres_url, merge_timeout=0), file)
     assert load(file).changed
 
 
