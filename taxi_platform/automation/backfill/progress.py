@@ -40,6 +40,8 @@ def show(months: list[TripMonth], destination: Destination, *, again: bool) -> i
     for stop in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores SIGINT by default
         signal.signal(stop, signal.default_int_handler)
     backfill = kind(destination, resources, months, runs_at_once(), again=again)
+    with dg.DagsterInstance.get():
+        pass  # creates the tables of the history, and imports what the workers use
     try:
         with backfill, dg.DagsterInstance.get() as instance, _Bar(backfill, instance) as bar:
             for outcome in backfill.run(instance, bar.tick):

@@ -12,12 +12,13 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self
 
 import dagster as dg
 
 from taxi_platform.automation.backfill.worker import Task
-from taxi_platform.automation.backfill.worker_process import WorkerEnded, WorkerProcess
+from taxi_platform.automation.backfill.worker_process import WorkerEnded, WorkerProcess, prepare_to_fork
 from taxi_platform.destinations.base import SOURCE, Destination, Resources
 from taxi_platform.errors import TaxiError
 from taxi_platform.trips.load_record import LoadRecord, months_to_reload
@@ -69,20 +70,29 @@ class Backfill:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     """Held to move a worker from one list to the other, and to stop: no worker gets a month after that."""
 
-    def __post_init__(self) -> None:
-        found = {} if self.again else self.loaded_months()
-        outdated = months_to_reload(found)
-        self._current = {month: found[month] for month in self.months if month in found and month not in outdated}
-        self.waiting = [month for month in self.months if month not in self._current]
-
     def __enter__(self) -> Self:
-        """Start the workers, which import the definitions while the caller opens Dagster's instance."""
-        self._idle = [WorkerProcess(self.definitions) for _ in self.waiting[: self.workers]]
+        """Start the workers. Before this the caller opens Dagster's instance once, which creates its tables."""
+        # Before the destination is asked: its library may start threads, and then no worker could be forked.
+        prepare_to_fork(self.definitions)
+        for _ in self.months[: self.workers]:
+            self._idle.append(WorkerProcess(self.definitions, self._idle))
         return self
 
     def __exit__(self, *_: object) -> None:
         for worker in self._idle:
             worker.close(_GRACE_SECONDS)
+
+    @cached_property
+    def current(self) -> Mapping[TripMonth, LoadRecord]:
+        """The load records of the months that are loaded already, which are skipped unless `again` is given."""
+        found = {} if self.again else self.loaded_months()
+        outdated = months_to_reload(found)
+        return {month: found[month] for month in self.months if month in found and month not in outdated}
+
+    @property
+    def waiting(self) -> list[TripMonth]:
+        """The months to load."""
+        return [month for month in self.months if month not in self.current]
 
     def run(self, instance: dg.DagsterInstance, tick: Callable[[], None] = lambda: None) -> Iterator[Outcome]:
         """Load the months and yield the outcome of each when it is known; call `tick` about once a second.
@@ -104,7 +114,7 @@ class Backfill:
 
     def skipped(self) -> Iterator[Outcome]:
         """Yield the outcomes of the months that are loaded already."""
-        for month, record in self._current.items():
+        for month, record in self.current.items():
             yield Outcome(month, record.rows, record.rows_skipped, skipped=True)
 
     def loaded_months(self) -> Mapping[TripMonth, LoadRecord]:

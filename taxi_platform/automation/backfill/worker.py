@@ -1,17 +1,15 @@
 """Backfill worker: a process that loads months one after another, each as a Dagster run of its own.
 
-`python -m taxi_platform.automation.backfill.worker DEFINITIONS` reads one task per line from standard input, as JSON,
-and answers each with a line of JSON that has the error, null if the month is loaded. It ends when its input ends.
-Importing the definitions takes as long as loading two small months, so a worker does it once. `worker_process` is the
-other end of the pipes.
+`worker_process` starts it and is the other end of its pipe.
 """
 
-import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib import import_module
+from multiprocessing.connection import Connection
 from typing import TypedDict
 
 import dagster as dg
@@ -31,6 +29,15 @@ class Task(TypedDict):
     assets: list[str]
     run_id: str
     tags: dict[str, str]
+
+
+class Result(TypedDict):
+    """What came of a task."""
+
+    error: str | None
+    """None if the month is loaded."""
+    ended: bool
+    """Whether the worker ends, because it could not run the job at all."""
 
 
 def load(job: dg.JobDefinition, instance: dg.DagsterInstance, task: Task) -> str | None:
@@ -56,21 +63,31 @@ def _is_error(check: dg.AssetCheckEvaluation) -> bool:
     return check.severity == dg.AssetCheckSeverity.ERROR
 
 
-def main(definitions: str) -> None:
-    """Load the months of the tasks in standard input."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    # Whatever a library prints would be read as an answer.
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    job = import_module(definitions).defs.resolve_job_def(JOB)
-    import_module("dagster_postgres")  # as long as there is nothing else to do
-    with ExitStack() as stack:
-        instance: dg.DagsterInstance | None = None
-        for line in sys.stdin:
-            # Opened with the first task: until then the runner may be creating the history's tables.
-            instance = instance or stack.enter_context(dg.DagsterInstance.get())
-            print(json.dumps({"error": load(job, instance, json.loads(line))}), file=answers, flush=True)
+def main(definitions: str, tasks: Connection, inherited: Sequence[Connection]) -> None:
+    """Load the months of the tasks in the pipe until its other end is closed.
 
-
-if __name__ == "__main__":
+    `inherited` are the pipes of workers that were forked before this one: each must be closed here, because a worker
+    ends when nobody has the other end of its pipe.
+    """
+    # A terminal's Ctrl-C reaches only the runner, which interrupts the workers.
+    os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    main(sys.argv[1])
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
+    for pipe in inherited:
+        pipe.close()
+    try:
+        job = import_module(definitions).defs.resolve_job_def(JOB)
+        with ExitStack() as stack:
+            instance: dg.DagsterInstance | None = None
+            while True:
+                task = tasks.recv()
+                instance = instance or stack.enter_context(dg.DagsterInstance.get())
+                tasks.send(Result(error=load(job, instance, task), ended=False))
+    except (EOFError, BrokenPipeError):
+        return  # the runner closed the pipe, or was killed
+    except Exception as error:
+        tasks.send(Result(error=first_line(f"{type(error).__name__}: {error}"), ended=True))
+        sys.exit(1)

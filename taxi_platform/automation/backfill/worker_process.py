@@ -1,71 +1,78 @@
 """The runner's end of a backfill worker: a process that is given one month after another."""
 
-import contextlib
-import json
-import subprocess
+import gc
+import multiprocessing
 import sys
-import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import cast
 
-from taxi_platform.automation.backfill.worker import Task
-from taxi_platform.redaction import without_secrets
+import psutil
+
+from taxi_platform.automation.backfill import worker
+from taxi_platform.automation.backfill.worker import Result, Task
 
 
 class WorkerEnded(Exception):
     """A worker ended while it loaded a month. `killed`: by a signal, so that another attempt may succeed."""
 
-    def __init__(self, status: int, last_line: str) -> None:
+    def __init__(self, status: int, reason: str) -> None:
         self.killed = status < 0
-        details = f": {without_secrets(last_line)}" if last_line and not self.killed else ""
-        super().__init__(f"the worker process ended with status {status}{details}")
+        super().__init__(f"the worker process ended with status {status}{f': {reason}' if reason else ''}")
+
+
+def prepare_to_fork(definitions: str) -> None:
+    """Import the definitions, so that workers that are forked from this process need not do it.
+
+    Garbage collection is off meanwhile, and what was imported is left out of it afterwards.
+    """
+    gc.disable()
+    with suppress(Exception):  # a worker reports it
+        import_module(definitions).defs.get_repository_def()
+    gc.freeze()
+    gc.enable()
+
+
+def _start_method() -> str:
+    """Return how to start a worker. Only a process without other threads can be forked, and on macOS none."""
+    forks = "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin"
+    return "fork" if forks and psutil.Process().num_threads() == 1 else "spawn"
 
 
 class WorkerProcess:
-    """A worker that loads one month at a time."""
+    """A worker that loads one month at a time. `others` are the workers that were started before."""
 
-    def __init__(self, definitions: str) -> None:
-        # A file: a pipe that nobody reads would fill up.
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "taxi_platform.automation.backfill.worker", definitions],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            # A terminal's Ctrl-C reaches only the runner, which interrupts the workers.
-            start_new_session=True,
-        )
+    def __init__(self, definitions: str, others: "Sequence[WorkerProcess]" = ()) -> None:
+        method = _start_method()
+        context = multiprocessing.get_context(method)
+        self._tasks, tasks = context.Pipe()
+        inherited = [other._tasks for other in (*others, self)] if method == "fork" else []
+        self._process = context.Process(target=worker.main, args=(definitions, tasks, inherited))
+        self._process.start()
+        tasks.close()
 
     def load(self, task: Task) -> str | None:
         """Load a month. Return its error, None if it is loaded; raise WorkerEnded if the process ended meanwhile."""
-        assert self._process.stdin
-        assert self._process.stdout
-        try:
-            self._process.stdin.write(json.dumps(task) + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            answer = ""
-        else:
-            answer = self._process.stdout.readline()
-        if answer:
-            return json.loads(answer)["error"]
-        status = self._process.wait()
-        self._errors.seek(0)
-        lines = self._errors.read().strip().splitlines()
-        raise WorkerEnded(status, lines[-1] if lines else "")
+        result: Result | None = None
+        with suppress(EOFError, ConnectionError):
+            self._tasks.send(task)
+            result = cast(Result, self._tasks.recv())
+        if result and not result["ended"]:
+            return result["error"]
+        self._process.join()
+        raise WorkerEnded(self._process.exitcode or 0, (result and result["error"]) or "")
 
     def interrupt(self, signal: int) -> None:
         """Send the signal to the process, if it runs."""
-        self._process.send_signal(signal)
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(self._process.pid).send_signal(signal)
 
     def close(self, timeout: float) -> None:
         """End the process: at once if it is idle, after its month or the timeout if not."""
-        for stream in (self._process.stdin, self._process.stdout):
-            assert stream
-            with contextlib.suppress(BrokenPipeError):
-                stream.close()
-        try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
+        self._tasks.close()
+        self._process.join(timeout)
+        if self._process.is_alive():
             self._process.kill()
-            self._process.wait()
-        self._errors.close()
+            self._process.join()
+        self._process.close()

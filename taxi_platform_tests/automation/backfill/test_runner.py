@@ -219,11 +219,7 @@ def test_worker_that_cannot_start_fails_the_month(tmp_path, postgres_url):
 
 def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """Return the worker processes of the command."""
-    return [
-        each
-        for each in psutil.Process(process.pid).children()
-        if "taxi_platform.automation.backfill.worker" in each.cmdline()
-    ]
+    return psutil.Process(process.pid).children()
 
 
 def test_months_of_killed_workers_are_loaded_again(tmp_path, slow, postgres_url):
@@ -257,6 +253,17 @@ def test_ctrl_c_ends_unfinished_runs_and_workers(tmp_path, slow, postgres_url):
     assert not [each for each in processes if each.is_running()]
     assert all(status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE) for _, status in terminal.runs())
     assert list((tmp_path / "home").rglob("*.part")) == []
+
+
+def test_workers_end_when_the_command_is_killed(tmp_path, slow, postgres_url):
+    slow.faults = [Fault(stall_after=20)]
+    with Terminal(tmp_path, slow.url, postgres_url).start(*options(last="2020-04")) as process:
+        until(lambda: not slow.faults)
+        processes = workers(process)
+        process.kill()
+        slow.stopping.set()
+        # Each of them ends with its month.
+        until(lambda: not [each for each in processes if each.is_running()])
 
 
 @pytest.mark.parametrize(
