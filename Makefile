@@ -5,6 +5,7 @@ INSTALLED = .venv/.installed
 INSTALLED_EMULATORS = .venv/.installed-emulators
 INSTALLED_FOR_TESTS = .venv/.installed-for-tests
 INSTALLED_FOR_BENCH = .venv/.installed-for-bench
+INSTALLED_DBT_BIGQUERY = .venv-dbt-bigquery/.installed
 
 .PHONY: help demo demo-gcp dev sql lake stop test test-fast test-bounds lint format bench chaos clean
 
@@ -27,8 +28,8 @@ help:
 demo: $(INSTALLED)
 	@.venv/bin/taxi-platform demo
 
-demo-gcp: $(INSTALLED_EMULATORS)
-	@.venv/bin/taxi-platform demo-gcp
+demo-gcp: $(INSTALLED_EMULATORS) $(INSTALLED_DBT_BIGQUERY)
+	@TAXI_DBT=$$(ls .venv-dbt-bigquery/bin/dbt 2>/dev/null) .venv/bin/taxi-platform demo-gcp
 
 dev: $(INSTALLED)
 	@.venv/bin/taxi-platform dev $(OPTIONS)
@@ -81,7 +82,7 @@ chaos: $(INSTALLED_FOR_TESTS)
 
 clean:
 	@if [ -x .venv/bin/taxi-platform ]; then .venv/bin/taxi-platform clean; fi
-	rm -rf .venv .pytest_cache .ruff_cache build *.egg-info
+	rm -rf .venv .venv-dbt-bigquery .pytest_cache .ruff_cache build *.egg-info
 	find taxi_platform taxi_platform_tests -name __pycache__ -prune -exec rm -rf {} +
 
 # The first Python that fits, or the one that is named: make PYTHON=/path/to/python3.12 demo. 3.14 comes late, because dbt
@@ -117,3 +118,16 @@ $(INSTALLED_FOR_BENCH): $(INSTALLED)
 	@echo "Installing what the benchmarks compare with; this takes a minute."
 	@.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
+
+# dbt-bigquery wants older libraries of Google's than the platform, and they do not install on Python 3.13.
+$(INSTALLED_DBT_BIGQUERY): taxi_platform/analytics/dbt/constraints-bigquery.txt
+	@rm -rf .venv-dbt-bigquery; \
+	for python in python3.11 python3.12 python3; do \
+	  if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null; then \
+	    echo "Installing dbt for BigQuery in .venv-dbt-bigquery; this takes a minute or two, once."; \
+	    $$python -m venv .venv-dbt-bigquery && .venv-dbt-bigquery/bin/pip install --quiet --disable-pip-version-check \
+	      --constraint $< dbt-core dbt-bigquery dbt-postgres dbt-duckdb && touch $@ && exit 0; \
+	    rm -rf .venv-dbt-bigquery; exit 1; \
+	  fi; \
+	done; \
+	echo "The marts are left out: dbt-bigquery needs Python 3.11 or 3.12, and neither is on the PATH." >&2

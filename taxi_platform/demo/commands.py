@@ -1,6 +1,7 @@
 """The commands `taxi-platform demo` and `taxi-platform demo-gcp`."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ import dagster as dg
 from taxi_platform.data_directory import shown
 from taxi_platform.demo import gcp
 from taxi_platform.demo.loading import load_samples, print_comparison, print_summary, run_examples, sample_folder
-from taxi_platform.demo.marts import show_marts
+from taxi_platform.demo.marts import build_marts, print_mart_comparison, show_marts
 from taxi_platform.destinations.bigquery.destination import BIGQUERY
 from taxi_platform.destinations.lake.destination import LAKE
 from taxi_platform.destinations.postgres.destination import POSTGRES
@@ -76,16 +77,25 @@ def _set_up(directory: Path) -> None:
 
 @click.command("demo-gcp")
 def demo_gcp() -> None:
-    """Load generated sample trips into BigQuery, on emulators on this machine, and print a summary."""
+    """Load generated sample trips into BigQuery, on emulators on this machine, and print a summary.
+
+    If TAXI_DBT names a dbt with dbt-bigquery, build the marts there and in Postgres, and compare the two.
+    """
     directory = Settings().data_directory / "demo-gcp"
     click.echo(f"{_SAMPLES}\nThe bucket and BigQuery are emulators on this machine; no account, nothing leaves it.\n")
-    with gcp.emulated_cloud(directory), dg.DagsterInstance.ephemeral() as instance:
-        for month in load_samples(directory, [BIGQUERY], instance):
+    compares = bool(Settings().dbt)
+    with ExitStack() as servers, dg.DagsterInstance.ephemeral() as instance:
+        servers.enter_context(gcp.emulated_cloud(directory))
+        if compares:
+            servers.enter_context(gcp.own_postgres(directory))
+        for month in load_samples(directory, [BIGQUERY, *([POSTGRES] if compares else [])], instance):
             click.echo(f"  loaded {month.colour.name} {month.month}", err=True)
         print_summary(BIGQUERY, f"{gcp.DATASET}.")
         click.echo(f"\n{'table in the dataset':<40}{'kind':<12}{'rows':>10}")
         for table in gcp.tables():
             click.echo(f"{f'{gcp.DATASET}.{table.name}':<40}{table.kind.lower():<12}{table.rows:>10,}")
-        if Settings().dbt:
+        if compares:
             show_marts(BIGQUERY, instance)
+            build_marts(POSTGRES, instance)
+            print_mart_comparison(BIGQUERY, POSTGRES)
     click.echo(_AFTER_DEMO_GCP)

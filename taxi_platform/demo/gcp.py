@@ -12,6 +12,7 @@ from pathlib import Path
 from taxi_platform.google_cloud.connection import GoogleCloud
 from taxi_platform.google_cloud.identifiers import Sql
 from taxi_platform.local.emulators.servers import running
+from taxi_platform.local.instance import embedded_server
 
 PROJECT = "demo-project"
 BUCKET = "demo-lake"
@@ -45,6 +46,18 @@ def emulated_cloud(directory: Path) -> Iterator[None]:
             "GCP_LOCATION": "us-central1",
         }
         yield
+
+
+@contextmanager
+def own_postgres(directory: Path) -> Iterator[None]:
+    """Run an embedded server of the demo's own during the block, to compare marts with."""
+    server = embedded_server(directory)
+    server.start()
+    try:
+        os.environ["TAXI_POSTGRES_URL"] = server.ensure_database()
+        yield
+    finally:
+        server.remove()
 
 
 def tables() -> list[Table]:

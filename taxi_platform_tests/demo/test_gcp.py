@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from taxi_platform.analytics.models import MODELS
 from taxi_platform.local.emulators.servers import Emulators
 from taxi_platform_tests.conftest import REPO
+
+DBT_BIGQUERY = os.environ.get("TAXI_TEST_DBT_BIGQUERY", "")
+"""A dbt with dbt-bigquery; without it the demo builds no marts."""
 
 
 def test_demo_gcp_prints_every_table(tmp_path: Path, emulators: Emulators) -> None:
@@ -17,10 +21,10 @@ def test_demo_gcp_prints_every_table(tmp_path: Path, emulators: Emulators) -> No
     done = subprocess.run(
         [sys.executable, "-c", "from taxi_platform.cli import main; main()", "demo-gcp"],
         cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(REPO)},
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(REPO), "TAXI_DBT": DBT_BIGQUERY},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -35,6 +39,8 @@ def test_demo_gcp_prints_every_table(tmp_path: Path, emulators: Emulators) -> No
     assert {name for name, kind, _ in kinds if kind == "external"} == {
         f"{colour}_tripdata_2020_0{n}_ext" for colour in ("yellow", "green") for n in (3, 4, 5)
     }
+    equal = re.findall(r"^(\w+) +([\d,]+) +\2  equal$", done.stdout, re.MULTILINE)
+    assert [name for name, _ in equal] == ([model.name for model in MODELS] if DBT_BIGQUERY else [])
     assert sorted(path.name for path in tmp_path.iterdir()) == [".env", ".taxi"]
 
 
