@@ -1,6 +1,6 @@
 """Files and folders in the data directory (TAXI_HOME).
 
-Published files are not written here: they arrive piece by piece, in `source.file_store`.
+Published files arrive in pieces, so `source.file_store` writes them itself.
 """
 
 import os

@@ -1,1 +1,1 @@
-"""When months are loaded: jobs, schedules, sensors, backfills, freshness, purge."""
+"""Jobs, schedules, sensors, backfills, freshness checks, reconciliation and the purge of downloaded files."""

@@ -13,14 +13,14 @@ from taxi_platform.trips.partitions import PARTITION_TAG
 
 
 def message(run: dg.DagsterRun, failures: list[tuple[str, str]], run_error: str) -> str:
-    """Return the message; `failures` holds the name and error of each failed step, `run_error` serves without any."""
+    """Return the message; `failures` holds the name and error of each failed step; without any, it has `run_error`."""
     title = f"Failed: {run.tags.get(PARTITION_TAG) or run.job_name}"
     lines = [f"{name}: {first_line(error)}" for name, error in failures] or [first_line(run_error)]
     return "\n".join([title, *lines, f"{Settings().web_url.rstrip('/')}/runs/{run.run_id}"])
 
 
 def step_failures(events: Iterable[dg.DagsterEvent]) -> list[tuple[str, str]]:
-    """Return the name of each failed step, which is its asset's, and its error, as the platform words it if it does."""
+    """Return the name of each failed step, which is its asset's, and its error, in the platform's own words if any."""
     found = []
     for event in events:
         if event.event_type is not dg.DagsterEventType.STEP_FAILURE:

@@ -1,6 +1,6 @@
-"""The freshness checks: whether the newest published month is loaded, for each colour and destination.
+"""The freshness checks, which compare what is published with what is loaded, for each colour and destination.
 
-They ask the sources over the network, so they have a job and a schedule of their own and are not part of `load_month`.
+They send requests to the sources, so they have a job and a schedule of their own and are not part of `load_month`.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from taxi_platform.automation.new_months import (
 )
 from taxi_platform.destinations.registry import DESTINATIONS
 from taxi_platform.errors import SourceUnavailable
-from taxi_platform.trips.columns import COLOURS, Colour
+from taxi_platform.trips.columns import COLOURS
 from taxi_platform.trips.load_record import months_to_reload
 from taxi_platform.trips.partitions import PARTITION_TAG, month_ranges
 
@@ -45,7 +45,8 @@ def newest_months_loaded(context: dg.AssetCheckExecutionContext) -> Iterator[dg.
                 continue
             found = new_months(colour, datetime.now(UTC), resources, [destination])
             if found.published.unknown_from:
-                raise _unknown(colour, found.published.unknown_from.month)
+                month = found.published.unknown_from
+                raise SourceUnavailable(f"The source did not respond, so it is not known whether {month} is published.")
             missing = month_ranges(month.month for month in found.missing)
             outdated = month_ranges(
                 month.month for month in months_to_reload(destination.loaded_months(resources, colour))
@@ -66,7 +67,3 @@ def newest_months_loaded(context: dg.AssetCheckExecutionContext) -> Iterator[dg.
                     "to_reload": outdated or "none",
                 },
             )
-
-
-def _unknown(colour: Colour, month: str) -> SourceUnavailable:
-    return SourceUnavailable(f"The source did not say whether {colour.name} {month} is published.", "")

@@ -1,4 +1,4 @@
-"""The jobs that load a month and check freshness; `purge` has the third one, `getting_started` the tutorial's."""
+"""The jobs that load a month and check freshness. `purge` and `reconcile` define theirs beside their ops."""
 
 import dagster as dg
 
@@ -18,13 +18,13 @@ _MONTH = dg.AssetSelection.assets(SOURCE, *(key for destination in DESTINATIONS 
 load_month = dg.define_asset_job(
     "load_month",
     selection=_MONTH - _FRESHNESS,
-    description="Downloads and loads one colour's month into every destination. Schedules and sensor select only the "
+    description="Download one colour's month and load it into every destination. Schedules and sensor select only the "
     "destinations that do not have it.",
 )
 
 freshness_job = dg.define_asset_job(
     "freshness",
     selection=_FRESHNESS,
-    description="Checks for each colour and destination whether the newest published month is loaded, and names the "
+    description="Check for each colour and destination whether the newest published month is loaded, and name the "
     "months that are missing.",
 )

@@ -1,4 +1,4 @@
-"""Which published months are newer than what is loaded, and the runs that schedules and sensor request for them.
+"""Published months that are newer than what is loaded, and the runs that schedules and sensor request for them.
 
 A month older than the newest loaded one that is not loaded itself is a gap; gaps are left to backfills.
 """
@@ -93,7 +93,7 @@ def new_months(
 
 def _published(mirror: Mirror, months: list[TripMonth]) -> Published:
     """Return which of these months, given in order, are published."""
-    status = mirror.look_for(months)
+    status = mirror.are_published(months)
     unknown = next((month for month in months if status[month] is None), None)
     known = months if unknown is None else months[: months.index(unknown)]
     return Published(tuple(month for month in known if status[month]), unknown)
@@ -168,7 +168,9 @@ def _reason(colour: Colour, found: NewMonths, requested: set[str]) -> str:
     if waiting:
         parts.append(f"A run was already requested for {colour.name} {waiting}.")
     if found.published.unknown_from:
-        parts.append(f"The source did not say whether {found.published.unknown_from} is published.")
+        parts.append(
+            f"The source did not respond, so it is not known whether {found.published.unknown_from} is published."
+        )
     if not found.missing and not found.published.unknown_from:
         parts.append(f"No {colour.name} month is published that is newer than what is loaded.")
     return " ".join(parts)

@@ -1,4 +1,4 @@
-"""The job `purge_files`: removes downloaded files that every configured destination has loaded."""
+"""The job `purge_files`, which removes downloaded files that every configured destination has loaded."""
 
 import dagster as dg
 
@@ -41,8 +41,8 @@ def require_loaded(file: RawFile, resources: Resources) -> None:
 
 @dg.job(partitions_def=trip_partitions)
 def purge_files() -> None:
-    """Removes downloaded files of the selected months, unless one is not loaded yet; they can be downloaded again.
+    """Remove the downloaded files of months that every configured destination has loaded; they can be downloaded again.
 
-    A file that does not match its record is of no use and is removed too.
+    A file that does not match its record is removed too.
     """
     purge_file()

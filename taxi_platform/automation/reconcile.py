@@ -1,7 +1,7 @@
-"""Reconciliation: whether the destinations that loaded a month from the same file hold the same rows.
+"""Reconciliation: compares the rows that several destinations have loaded from the same file.
 
-Compared are, month by month, the number of rows, the exact sum of each column of numbers and a checksum of all columns
-that does not depend on the order of rows. Runs that load do not reconcile; `taxi-platform reconcile` and a job do.
+It compares, month by month, the number of rows, the exact sum of each column of numbers and a checksum of all columns
+that does not depend on the order of rows. `taxi-platform reconcile` and the job `reconcile` run it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ _NAME_WIDTH, _ROWS_WIDTH = 16, 14
 
 @dataclass(frozen=True)
 class Comparison:
-    """One month in the destinations that have it."""
+    """The comparison of one month in the destinations that have loaded it."""
 
     month: TripMonth
     rows: Mapping[str, int]
@@ -90,7 +90,7 @@ def _compare(resources: Resources, month: TripMonth, held: Mapping[Destination, 
 
 
 def _has(names: Sequence[str], column: Column) -> bool:
-    """Return whether the table had the column; a record of an early version has no names."""
+    """Return whether the table had the column. A record of version 1 has no names."""
     return not (column.optional and column.folded_name not in {name.lower() for name in names})
 
 
@@ -103,7 +103,7 @@ def _figures(
 def _differing(
     resources: Resources, held: Mapping[Destination, LoadedMonth], columns: Sequence[Column], figures: list[Figures]
 ) -> tuple[str, ...]:
-    """Return what differs. The columns are looked at one by one only if a checksum differs."""
+    """Return what differs. Columns are compared one by one only if the figures of all of them differ."""
     if all(each == figures[0] for each in figures):
         return ()
     names = ["rows"] if len({each.rows for each in figures}) > 1 else []
@@ -143,13 +143,13 @@ def reconcile_destinations(context: dg.OpExecutionContext, config: ReconcileConf
     if different:
         raise PermanentError(
             f"The destinations differ in {len(different)} months: {'; '.join(different)}.",
-            "Reload these months where rows were changed by hand; the check every_row_accounted_for tells where.",
+            "Reload these months where rows were changed by hand; the check every_row_accounted_for fails there.",
         )
 
 
-@dg.job(name="reconcile", description="Compares, month by month, what the destinations hold of the same files.")
+@dg.job(name="reconcile")
 def reconcile_job() -> None:
-    """Compare all loaded months of all configured destinations."""
+    """Compare, month by month, the rows that the destinations have loaded from the same files."""
     reconcile_destinations()
 
 
@@ -159,5 +159,5 @@ reconcile_schedule = dg.ScheduleDefinition(
     cron_schedule="0 14 * * 0",
     execution_timezone="America/New_York",
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Compares every Sunday, month by month, what the destinations hold of the same files.",
+    description="Compare the rows of all destinations every Sunday, month by month.",
 )

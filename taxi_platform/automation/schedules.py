@@ -28,7 +28,7 @@ def _monthly(colour: Colour, hour: int) -> dg.ScheduleDefinition:
         execution_timezone=NEW_YORK,
         default_status=dg.DefaultScheduleStatus.STOPPED,
         required_resource_keys=RESOURCE_KEYS,
-        description=f"Loads, once a month, the {colour.name} months that are published and newer than what is loaded; "
+        description=f"Load, once a month, the {colour.name} months that are published and newer than what is loaded; "
         "if nothing is loaded, the newest. Older gaps are left to backfills.",
     )
     def monthly(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
@@ -51,5 +51,5 @@ freshness_schedule = dg.ScheduleDefinition(
     cron_schedule="0 12 * * *",
     execution_timezone=NEW_YORK,
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Checks every day at noon whether the newest published months are loaded.",
+    description="Check every day at noon whether the newest published months are loaded.",
 )

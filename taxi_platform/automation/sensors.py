@@ -26,8 +26,8 @@ _DAY_SECONDS = 24 * 60 * 60
     minimum_interval_seconds=_DAY_SECONDS,
     default_status=dg.DefaultSensorStatus.STOPPED,
     required_resource_keys=RESOURCE_KEYS,
-    description="Loads, once a day, the months that were published since. The cursor is the newest month seen, by "
-    "colour; at first, what is loaded counts as seen.",
+    description="Load, once a day, the months that were published since the day before. The cursor holds the newest "
+    "published month of each colour; at first, loaded months are left out.",
 )
 def new_months_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Request one run per new month. Failed runs are not requested again; the failure alert reports them."""
@@ -56,7 +56,7 @@ def new_months_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
 @dg.run_failure_sensor(
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Sends one message per failed run to TAXI_ALERT_WEBHOOK; does nothing without that setting.",
+    description="Send one message per failed run to TAXI_ALERT_WEBHOOK; without that setting do nothing.",
 )
 def failed_run_sensor(context: dg.RunFailureSensorContext, webhook: Webhook) -> None:
     """Send one message per failed run. A webhook that fails is logged as a warning and not retried."""

@@ -69,18 +69,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     given, options = parser.parse_known_args(arguments)
-    command = [
-        sys.executable,
-        "-m",
-        "dagster",
-        "api",
-        "grpc",
-        "--host",
-        given.host,
-        "--port",
-        str(given.port),
-        *options,
-    ]
+    listen = ["--host", given.host, "--port", str(given.port)]
+    command = [sys.executable, "-m", "dagster", "api", "grpc", *listen, *options]
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:

@@ -46,7 +46,7 @@ def _one_input(value: Name) -> dg.RunConfig:
 
 @dg.job(config=_one_input, tags={HELLO_LIMIT_TAG: "hello_world"})
 def hello_world() -> None:
-    """Logs a greeting, a value passed from one op to the next, and a goodbye."""
+    """Log a greeting, a value passed from one op to the next, and a goodbye."""
     name = hello_message()
     value = generate_output(greeted=name)
     goodbye_message(name, logged=log_output(value))
@@ -55,5 +55,5 @@ def hello_world() -> None:
 statistics_job = dg.define_asset_job(
     "statistics",
     selection=["docker_image_pulls", "github_stars"],
-    description="Requests an image's pulls from Docker Hub and a repository's stars from GitHub.",
+    description="Request an image's pulls from Docker Hub and a repository's stars from GitHub.",
 )

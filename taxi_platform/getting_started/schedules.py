@@ -13,7 +13,7 @@ hello_schedule = dg.ScheduleDefinition(
     execution_timezone=NEW_YORK,
     run_config={"name": "Sarah"},
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Greets Sarah every day at ten, New York's time.",
+    description="Greet Sarah every day at ten, New York's time.",
 )
 
 statistics_schedule = dg.ScheduleDefinition(
@@ -22,5 +22,5 @@ statistics_schedule = dg.ScheduleDefinition(
     cron_schedule="0 * * * *",
     execution_timezone=NEW_YORK,
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Requests the image's pulls and the repository's stars every hour.",
+    description="Request the image's pulls and the repository's stars every hour.",
 )

@@ -1,1 +1,1 @@
-"""A laptop in place of servers: the embedded PostgreSQL, Dagster's instance, and emulators of Google Cloud."""
+"""What a machine without servers runs: the embedded PostgreSQL, Dagster's instance, emulators of Google Cloud."""

@@ -114,7 +114,7 @@ class EmbeddedPostgres:
         return self.url(name)
 
     def running(self) -> bool:
-        """Whether the server is running and accepts connections."""
+        """Return whether the server is running and accepts connections."""
         with self._explained():
             return _status(self.folder / "server" / "data") == "ready"
 
@@ -240,7 +240,7 @@ def _status(data: Path) -> str | None:
 
 
 def _names_another_process(data: Path) -> bool:
-    """Whether postmaster.pid names an existing process, given that no server is running.
+    """Return whether postmaster.pid names an existing process, given that no server is running.
 
     That is so after a restart of the machine or container, when another process has the number, and where dead
     processes are not reaped. PostgreSQL then takes it for its own server and refuses to start.
@@ -261,7 +261,7 @@ def _any_process_in(data: Path) -> bool:
 
 
 def _runs_in(pid: int, data: Path, *, unknown: bool = True) -> bool:
-    """Whether the process's working directory is the data folder, as a server's is from start to end.
+    """Return whether the process's working directory is the data folder, as a server's is while it runs.
 
     `unknown` is returned for a process that cannot be inspected.
     """

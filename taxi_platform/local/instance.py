@@ -64,7 +64,7 @@ def acquire_daemon_lock(directory: Path) -> bool:
 
 
 def daemon_lock_is_held(directory: Path) -> bool:
-    """Whether a process runs Dagster's daemon in this data directory."""
+    """Return whether a process runs Dagster's daemon in this data directory."""
     if not _lock_file(directory).exists():
         return False
     with _lock_file(directory).open("ab") as file:
@@ -85,5 +85,5 @@ def _acquire(descriptor: int) -> bool:
 
 
 def runs_at_once() -> int:
-    """Return how many months are loaded at once: one for each processor that this process may use."""
+    """Return how many months are loaded at once: one for each processor that is available to this process."""
     return len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count() or 1

@@ -13,7 +13,7 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server can listen on the port now."""
+    """Return whether a server can listen on the port now."""
     with socket.socket() as listener:
         # As servers do, so that recently closed connections do not count.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -146,7 +146,7 @@ def _prepare(path: Path, account: Account) -> ServerFolder:
 
 
 def _open_to_others(folder: Path) -> bool:
-    """Whether every account can enter the folder."""
+    """Return whether every account can enter the folder."""
     path = folder.resolve()
     return all(part.stat().st_mode & 0o001 for part in (path, *path.parents))
 

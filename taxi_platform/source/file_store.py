@@ -32,7 +32,7 @@ _FACTS = ("url", "sha256", "size", "rows", "uncompressed_size", "etag", "last_mo
 class RawFiles(dg.ConfigurableIOManager):
     """Local store of the published files, and the IO manager that passes them to the next asset as `RawFile`.
 
-    The body of `raw_csv` calls `fetch`; an input that is not on this machine, as in a new pod, is fetched likewise.
+    The body of `raw_csv` calls `fetch`. So does an asset whose input is not on this machine, as in a new pod.
     """
 
     mirror: dg.ResourceDependency[Mirror]

@@ -84,7 +84,7 @@ class Gunzip:
 
 
 def describe(head: bytes) -> str:
-    """Return what a file seems to be that is not what its name says, from its first bytes."""
+    """Return what a file of another format seems to be, from its first bytes."""
     for magic, name in _KNOWN.items():
         if head.startswith(magic):
             return name

@@ -1,6 +1,6 @@
 """One request for a published file, over HTTP or from a folder, and the translation of its failures.
 
-`resumable_download` combines several requests into a file, `mirror` decides how often a request is repeated.
+`resumable_download` combines several requests into a file; `mirror` retries them.
 """
 
 import re
@@ -29,8 +29,8 @@ class AttemptFailed(Exception):
 
     def __init__(self, what: str, retry_after: float | None = None) -> None:
         self.retry_after = retry_after
-        """Seconds that the server asks to wait."""
-        super().__init__(what if retry_after is None else f"{what} and asks to wait {retry_after:.0f} seconds")
+        """Seconds to wait, as the server's Retry-After says."""
+        super().__init__(what if retry_after is None else f"{what}, with Retry-After: {retry_after:.0f} seconds")
 
 
 class Absent(Exception):

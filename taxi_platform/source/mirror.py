@@ -1,4 +1,4 @@
-"""`Mirror`: where the files are published. It knows which months are published, and downloads one with retries.
+"""`Mirror`: where the files are published. It finds out which months are published, and downloads one with retries.
 
 A month comes from the mirror of gzipped CSVs or, after its last month, from TLC's own Parquet files. Neither can be
 listed, so months are looked up one by one.
@@ -86,7 +86,7 @@ class Mirror(dg.ConfigurableResource):
         return Settings()
 
     def url(self, month: TripMonth) -> str:
-        """Return the address of a month's file without the user and password that it may contain."""
+        """Return the address of a month's file, without user and password."""
         return safe_url(self._address(month))
 
     @property
@@ -130,11 +130,11 @@ class Mirror(dg.ConfigurableResource):
         return Downloaded(converted.facts, download.version, converted.left_out)
 
     def published(self, colour: Colour) -> list[str]:
-        """Return the months, `YYYY-MM`, that the mirror of gzipped CSVs is known to have."""
+        """Return the months, `YYYY-MM`, that the mirror of gzipped CSVs has."""
         months = [TripMonth(colour, key) for key in month_partitions.get_partition_keys() if key <= MIRROR_ENDS]
-        return [month.month for month, found in self.look_for(months).items() if found]
+        return [month.month for month, found in self.are_published(months).items() if found]
 
-    def look_for(self, months: Iterable[TripMonth]) -> dict[TripMonth, bool | None]:
+    def are_published(self, months: Iterable[TripMonth]) -> dict[TripMonth, bool | None]:
         """Return for each month whether it is published, None if the source does not respond.
 
         A few months are requested at once, without retries, and no more after the first failure of a source.
@@ -144,7 +144,7 @@ class Mirror(dg.ConfigurableResource):
         deadline = time.monotonic() + _LOOKUPS_DEADLINE
         with self._session() as session, ThreadPoolExecutor(_LOOKUPS_AT_ONCE) as pool:
 
-            def look(month: TripMonth) -> bool | None:
+            def is_published(month: TripMonth) -> bool | None:
                 if failed[_is_parquet(month)].is_set() or time.monotonic() > deadline:
                     return None
                 try:
@@ -158,7 +158,7 @@ class Mirror(dg.ConfigurableResource):
                     # Access is denied, for example with a wrong password: the month may still be published.
                     return None
 
-            return dict(zip(wanted, pool.map(look, wanted), strict=True))
+            return dict(zip(wanted, pool.map(is_published, wanted), strict=True))
 
     def _has(self, month: TripMonth, session: requests.Session) -> bool:
         """Return whether the month is published. Raise AttemptFailed or PermanentError if that is unknown."""
@@ -255,7 +255,7 @@ class Mirror(dg.ConfigurableResource):
         return (doubling(state) if required is None else required) + random.uniform(0, self.first_wait)
 
     def _is_last(self, state: tenacity.RetryCallState) -> bool:
-        """Return whether to stop: also if the server asks for a longer wait than a run should take."""
+        """Return whether to stop, which is also so if the server names a longer wait than `longest_wait`."""
         return state.attempt_number >= self.attempts or (_failure(state).retry_after or 0) > self.longest_wait
 
 

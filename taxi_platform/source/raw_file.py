@@ -70,7 +70,7 @@ class RawFile:
 
     @property
     def lacks_known_columns(self) -> bool:
-        """Whether the registry was given a column since that was left out of this file."""
+        """Whether the file was written without a column that the registry has now."""
         return any(columns_of(self.month.colour, self.left_out))
 
     @property

@@ -1,6 +1,6 @@
 """The download of one file over as many requests as it takes: resuming, free disk space, progress.
 
-No library resumes against a named version of a file, so this is ours. `http_client` makes the single requests.
+No library was found that resumes the download of a named version. `http_client` makes the single requests.
 """
 
 import errno

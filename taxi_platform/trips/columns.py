@@ -61,7 +61,7 @@ class Colour:
     row_id: tuple[Column, ...]
     """The columns that identify a trip, in the order in which a row id concatenates their texts."""
     short_row_id: tuple[Column, ...]
-    """The columns of a row id that tells trips apart without their amounts."""
+    """The columns of a row id that identifies trips without their amounts."""
 
     @property
     def required_columns(self) -> tuple[Column, ...]:

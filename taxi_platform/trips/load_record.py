@@ -1,8 +1,8 @@
 """Load records: what a destination stores with the rows of a file, and what follows from it.
 
-A record says which version of a file is loaded, how many of its rows are in the table, and which were skipped as
-duplicates of a file that was loaded earlier. Each destination stores and removes it together with the rows, so that it
-is the only answer to "is this month loaded?". How it is stored belongs to the destination.
+A record names the version of a file that is loaded and counts its rows in the table and those that were skipped as
+duplicates of a file that was loaded earlier. Each destination stores and removes it together with the rows, so a month
+is loaded if and only if its record exists. How it is stored is up to the destination.
 """
 
 import json
@@ -113,10 +113,10 @@ class LoadedMonth:
 
 
 def is_current(records: Mapping[str, LoadRecord], month: TripMonth, sha256: str) -> bool:
-    """Return whether the month is loaded from this version of its file, and would be loaded the same again.
+    """Return whether the month is loaded from this version of its file and a reload would change nothing.
 
-    It would not if a file that has its duplicates was replaced or removed since, or if the table got a column since
-    that the file has. `records` holds the records of the month's colour by file name.
+    A reload changes something if a file that has its duplicates was replaced or removed since, or if the table has got
+    a column since that the file has. `records` holds the records of the month's colour by file name.
     """
     record = records.get(month.filename)
     if record is None or record.sha256 != sha256 or missing_columns(month, record):
@@ -128,21 +128,12 @@ def is_current(records: Mapping[str, LoadRecord], month: TripMonth, sha256: str)
 
 def missing_columns(month: TripMonth, record: LoadRecord) -> list[Column]:
     """Return the columns that the month's published file has and that the table did not have when it was loaded."""
-    return [
-        column
-        for column in month.colour.columns
-        if column.since is not None
-        and column.since <= month.month
-        and column.folded_name not in _folded(record.columns)
-    ]
-
-
-def _folded(names: Iterable[str]) -> set[str]:
-    return {name.lower() for name in names}
+    loaded = {name.lower() for name in record.columns}
+    return [column for column in month.published_columns if column.optional and column.folded_name not in loaded]
 
 
 def months_to_reload(loaded: Mapping[TripMonth, LoadRecord]) -> list[TripMonth]:
-    """Return the loaded months of a colour that would be loaded differently now; `loaded` holds all of that colour."""
+    """Return the months that a reload would change; `loaded` holds all loaded months of a colour."""
     records = {month.filename: record for month, record in loaded.items()}
     return [month for month, record in loaded.items() if not is_current(records, month, record.sha256)]
 

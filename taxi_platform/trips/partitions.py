@@ -128,7 +128,7 @@ def months_between(colour: Colour, first: str, last: str) -> list[TripMonth]:
 
 
 def month_ranges(months: Iterable[str]) -> str:
-    """Return months, `YYYY-MM`, as text with runs of three or more shortened: `2020-03..2020-10, 2020-12`."""
+    """Return months, `YYYY-MM`, as text with three or more in sequence shortened: `2020-03..2020-10, 2020-12`."""
     numbered = enumerate(sorted(months))
     runs = [
         [month for _, month in run]

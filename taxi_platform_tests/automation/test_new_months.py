@@ -205,7 +205,7 @@ def test_schedule_skips_if_the_source_refuses(schedules, tlc, status):
     schedules.load("green|2021-07")
     tlc.faults = [Fault(status=status)] * 100
 
-    assert "did not say whether green|2021-08 is published" in schedules.tick("green", "2023-07-01").skip_message
+    assert "not known whether green|2021-08 is published" in schedules.tick("green", "2023-07-01").skip_message
 
 
 def test_schedule_stops_probing_a_source_with_errors(schedules, tlc):
@@ -213,7 +213,7 @@ def test_schedule_stops_probing_a_source_with_errors(schedules, tlc):
     tlc.faults = [Fault(status=503)] * 100
     skipped = schedules.tick("green", "2023-07-01").skip_message
 
-    assert skipped.startswith("The source did not say whether green|2023-01 is published")
+    assert skipped.startswith("The source did not respond, so it is not known whether green|2023-01 is published")
     assert len(tlc.requests) <= 8
 
 
@@ -225,7 +225,7 @@ def test_schedule_skips_if_the_source_hangs(mirror, tlc, postgres_url, instance,
         )
         schedules.load("green|2021-07")
 
-        assert "did not say whether green|2021-08 is published" in schedules.tick("green", "2023-07-01").skip_message
+        assert "not known whether green|2021-08 is published" in schedules.tick("green", "2023-07-01").skip_message
 
 
 def test_known_months_are_requested_if_later_ones_are_unknown(schedules, tlc):
@@ -293,6 +293,6 @@ def test_sensor_keeps_its_cursor_while_the_source_is_down(schedules, tlc):
 
     assert keys(data) == []
     assert json.loads(data.cursor or "") == {"yellow": "2021-08"}
-    assert "did not say whether green|2021-09 is published" in (data.skip_message or "")
+    assert "it is not known whether green|2021-09 is published" in (data.skip_message or "")
     tlc.faults = []
     assert keys(schedules.evaluate_sensor(data.cursor)) == ["green|2021-09"]

@@ -111,14 +111,14 @@ def test_months_are_looked_up_in_both_sources(server, mirror):
     (mirror.folder / "green").mkdir()
     (mirror.folder / "green" / GREEN.gz_name).write_bytes(b"any content")
     months = [GREEN, *map(TripMonth.from_key, ("green|2020-05", "green|2023-05", "green|2023-06"))]
-    found = Mirror(base_url=mirror.url, parquet_url=server.url).look_for(months)
+    found = Mirror(base_url=mirror.url, parquet_url=server.url).are_published(months)
 
     assert list(found.items()) == list(zip(months, [True, False, True, False], strict=True))
 
 
 def test_months_are_unknown_if_the_source_does_not_respond(server):
     server.publish(GREEN_LATE.parquet_name, b"any content")
-    found = Mirror(base_url="http://127.0.0.1:9", parquet_url=server.url).look_for([GREEN, GREEN_LATE])
+    found = Mirror(base_url="http://127.0.0.1:9", parquet_url=server.url).are_published([GREEN, GREEN_LATE])
 
     assert list(found.values()) == [None, True]
 

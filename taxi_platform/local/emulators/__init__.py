@@ -1,4 +1,4 @@
 """Emulators of Google Cloud on this machine, for `make demo-gcp` and the tests.
 
-The platform itself does not know about them: it gets their addresses. The extra `emulators` installs them.
+The platform finds them by their addresses, in settings that Google defines. The extra `emulators` installs them.
 """

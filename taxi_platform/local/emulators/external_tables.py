@@ -24,7 +24,7 @@ from typing import Any
 _TABLES = re.compile(r"(/bigquery/v2/projects/([^/]+)/datasets/[^/]+/tables)(?:/([^/?]+))?(?:\?.*)?$")
 _JOBS = re.compile(r"/bigquery/v2/projects/[^/]+/(?:jobs|queries)(?:\?.*)?$")
 _QUERIES = re.compile(r"/bigquery/v2/projects/[^/]+/queries(?:\?.*)?$")
-_HANDED_ON = ("content-type", "accept", "user-agent", "x-upload-content-type", "if-match")
+_FORWARDED = ("content-type", "accept", "user-agent", "x-upload-content-type", "if-match")
 
 
 class ExternalTables(ThreadingHTTPServer):
@@ -49,7 +49,7 @@ class ExternalTables(ThreadingHTTPServer):
 
     @contextmanager
     def passing(self) -> Iterator[None]:
-        """Let a request pass, unless an external table is being created: none sees the table without its rows."""
+        """Wait until no external table is being created, so that no request sees a table without its rows."""
         with self._changed:
             self._changed.wait_for(lambda: not self._creating)
             self._under_way += 1
@@ -89,36 +89,36 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         body = self._body()
         with self.server.passing():
-            status, kind, content = self._ask(self.command, self.path, body)
+            status, kind, content = self._request(self.command, self.path, body)
         known = self.server.configurations.get(self.path.partition("?")[0])
         if known and status == 200:
             external = {"type": "EXTERNAL", "externalDataConfiguration": known}
             content = json.dumps(json.loads(content) | external).encode()
-        self._answer(status, kind, content)
+        self._respond(status, kind, content)
 
     def do_POST(self) -> None:
         body = self._body()
         if _TABLES.match(self.path) and "externalDataConfiguration" in (table := json.loads(body)):
             with self.server.creating():
                 created = self._create_external(table)
-            self._answer(*created)
+            self._respond(*created)
             return
         if _JOBS.match(self.path):
             body = _with_parameters(json.loads(body))
-        self._pass_on(body)
+        self._forward(body)
 
     def do_DELETE(self) -> None:
         self.server.configurations.pop(self.path.partition("?")[0], None)
-        self._pass_on(self._body())
+        self._forward(self._body())
 
-    def _pass_on(self, body: bytes) -> None:
+    def _forward(self, body: bytes) -> None:
         with self.server.passing():
-            status, kind, content = self._ask(self.command, self.path, body)
+            status, kind, content = self._request(self.command, self.path, body)
         if status == 200 and _QUERIES.match(self.path) and (errors := json.loads(content).get("errors")):
             status = 404 if errors[0]["reason"] == "notFound" else 400
             failure = {"code": status, "message": errors[0]["message"], "errors": errors}
             content = json.dumps({"error": failure}).encode()
-        self._answer(status, kind, content, location=self._location)
+        self._respond(status, kind, content, location=self._location)
 
     do_PATCH = do_PUT = do_GET  # noqa: N815
 
@@ -131,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
             keys = re.findall(r"\{(\w+):(\w+)\}", partitions["sourceUriPrefix"])
             table["schema"]["fields"] += [{"name": name, "type": kind} for name, kind in keys]
             uris = [re.sub(r"/\*$", "/**/*.parquet", uri) for uri in uris]
-        status, kind, content = self._ask("POST", self.path, json.dumps(table).encode())
+        status, kind, content = self._request("POST", self.path, json.dumps(table).encode())
         if status != 200:
             return status, kind, content
         options = configuration.get("csvOptions", {})
@@ -147,11 +147,11 @@ class _Handler(BaseHTTPRequestHandler):
         base, project, _ = _TABLES.match(self.path).groups()  # pyright: ignore[reportOptionalMemberAccess]
         path = f"{base}/{table['tableReference']['tableId']}"
         jobs = f"/bigquery/v2/projects/{project}/jobs"
-        loaded, _, answer = self._ask("POST", jobs, json.dumps({"configuration": {"load": load}}).encode())
-        failure = json.loads(answer).get("status", {}).get("errorResult")
+        loaded, _, response = self._request("POST", jobs, json.dumps({"configuration": {"load": load}}).encode())
+        failure = json.loads(response).get("status", {}).get("errorResult")
         if loaded != 200 or failure:
-            self._ask("DELETE", path, b"")
-            message = f"{configuration['sourceUris']} cannot be read: {failure or answer.decode()}"
+            self._request("DELETE", path, b"")
+            message = f"{configuration['sourceUris']} cannot be read: {failure or response.decode()}"
             error = {"code": 400, "message": message, "errors": [{"reason": "invalid", "message": message}]}
             return 400, "application/json", json.dumps({"error": error}).encode()
         self.server.configurations[path] = configuration
@@ -161,10 +161,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("content-length") or 0))
 
-    def _ask(self, method: str, path: str, body: bytes) -> tuple[int, str, bytes]:
+    def _request(self, method: str, path: str, body: bytes) -> tuple[int, str, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.server.emulator_port, timeout=600)
         try:
-            headers = {name: value for name, value in self.headers.items() if name.lower() in _HANDED_ON}
+            headers = {name: value for name, value in self.headers.items() if name.lower() in _FORWARDED}
             connection.request(method, path, body, headers)
             response = connection.getresponse()
             # Where the content of a resumable upload goes, to the emulator itself.
@@ -173,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             connection.close()
 
-    def _answer(self, status: int, kind: str, content: bytes, location: str | None = None) -> None:
+    def _respond(self, status: int, kind: str, content: bytes, location: str | None = None) -> None:
         self.send_response(status)
         if location:
             self.send_header("location", location)

@@ -123,7 +123,7 @@ def _process(log: Path, arguments: list[str], ready_url: str, variables: Mapping
 
 def _wait(process: subprocess.Popen, url: str, log: Path) -> None:
     end = time.monotonic() + START_SECONDS
-    while not _answers(url):
+    while not _responds(url):
         if process.poll() is not None or time.monotonic() > end:
             raise GoogleUnavailable(
                 f"An emulator did not start; the end of its log {log}:\n{log.read_text('utf-8', 'replace')[-1000:]}",
@@ -132,7 +132,7 @@ def _wait(process: subprocess.Popen, url: str, log: Path) -> None:
         time.sleep(0.1)
 
 
-def _answers(url: str) -> bool:
+def _responds(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5):
             return True
