@@ -1,1 +1,1 @@
-"""Where trips are loaded to: one folder for each destination, listed in `registry`."""
+"""The destinations that trips are loaded to, one folder each, listed in `registry`."""

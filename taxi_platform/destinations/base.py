@@ -1,7 +1,7 @@
-"""`Destination`: what a place that trips are loaded to offers to jobs, schedules, sensors, backfills and commands.
+"""`Destination`: the interface that jobs, schedules, sensors, backfills and commands have to each destination.
 
-Each destination is a folder beside this module with one instance, listed in `registry`. Nothing outside the folder
-names it: whoever needs the destinations iterates over the registry.
+Each destination is a folder beside this module with one instance, listed in `registry`. Code outside the folder does
+not name it, but iterates over the registry.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ SOURCE = dg.AssetKey("raw_csv")
 """The asset that every destination loads from."""
 
 Resources = Mapping[str, Any]
-"""Resources by key, as a run, a schedule or a sensor has them."""
+"""Resources of a run, a schedule or a sensor, by key."""
 
 
 class Destination(ABC):
@@ -47,14 +47,14 @@ class Destination(ABC):
 
     @abstractmethod
     def loaded_months(self, resources: Resources, colour: Colour) -> Mapping[TripMonth, LoadRecord]:
-        """Return the load record of each loaded month, as the destination itself says; create nothing.
+        """Return the load record of each loaded month, read from the destination itself. Create nothing.
 
         Raise a TransientError if the destination does not respond.
         """
 
     @abstractmethod
     def figures(self, resources: Resources, loaded: LoadedMonth, columns: Sequence[Column]) -> Figures:
-        """Return the figures of these columns of a loaded month, computed from its rows as they are now."""
+        """Return the figures of these columns of a loaded month, computed from its current rows."""
 
     def missing_settings(self, resources: Resources) -> Sequence[str]:
         """Return the names of the settings without which trips cannot be loaded here."""

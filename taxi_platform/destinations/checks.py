@@ -1,7 +1,7 @@
-"""Asset checks that every destination's table has: one factory, given how the destination counts.
+"""Asset checks that every destination's table has. A destination passes the function that counts its rows.
 
-They compare the table as it is now with the load record, so they also notice rows that were changed by hand. What must
-never become visible is checked inside the merge instead.
+The checks compare the table's current rows with the load record, so they also notice rows that were changed by hand.
+Rows that must never become visible are refused earlier, by the merge.
 """
 
 import warnings
@@ -33,7 +33,7 @@ class Counted:
     out_of_month: int
     """Rows whose pickup lies outside the file's month or is empty."""
     changed: str | None = None
-    """What was found to be changed by hand, None if nothing was."""
+    """A sentence about what was changed by hand, None if nothing was."""
     warnings: Mapping[str, str | None] = field(default_factory=dict)
     """Results of the destination's own checks by name: what they warn of, or None."""
 
@@ -44,7 +44,7 @@ def month_checks(
     count: Callable[[Any, LoadedMonth], Counted],
     own: Mapping[str, str] | None = None,
 ) -> dg.AssetChecksDefinition:
-    """Return the checks of a partition of `table`, made in one step; `count` gets the run's resources.
+    """Return the checks of a partition of `table`, which run in one step; `count` gets the run's resources.
 
     `own` has the descriptions of checks that only this destination has, by name.
     """

@@ -1,4 +1,4 @@
-"""A month's rows in numbers that are equal in all destinations that have loaded the same rows.
+"""Figures of a month: numbers that are equal in all destinations that have loaded the same rows.
 
 Every destination computes them from the same text forms: a number with nine decimals, a time in seconds since 1970, an
 empty text for a null.
@@ -18,7 +18,7 @@ HASH_DIGITS = 8
 
 @dataclass(frozen=True)
 class Figures:
-    """A month's rows in numbers that do not depend on the order of the rows."""
+    """Numbers that identify a month's rows, whatever their order."""
 
     rows: int
     sums: Mapping[str, Decimal]

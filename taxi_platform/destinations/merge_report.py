@@ -1,4 +1,4 @@
-"""What the log and the metadata of a merged month contain, the same in each destination."""
+"""Log messages and metadata of a merged month, the same in each destination."""
 
 from typing import Any
 

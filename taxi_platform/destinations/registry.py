@@ -13,5 +13,5 @@ class DestinationResources(PostgresResources, BigQueryResources, LakeResources, 
 
 
 def resource_keys() -> set[str]:
-    """Return the keys of the resources that tell what is loaded in each destination."""
+    """Return the keys of the resources that `missing_settings` and `loaded_months` of all destinations use."""
     return set().union(*(destination.resource_keys for destination in DESTINATIONS))

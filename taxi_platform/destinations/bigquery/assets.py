@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 
 _RETRIES = retries(10)
 
-# The columns of all colours; the metadata of a materialization has those of its colour. Bucket and dataset show the
-# columns of what they contain.
+# The columns of all colours; the metadata of a materialization has those of its colour.
 _FILE_SCHEMA = schema_of(union_columns(), type_of)
 _TABLE_SCHEMA = schema_of([UNIQUE_ROW_ID, FILENAME, *union_columns()], type_of)
 

@@ -1,4 +1,4 @@
-"""How the checks of `bigquery_tripdata` count: on the days of the record, on all days if rows are unrecorded."""
+"""The checks of `bigquery_tripdata`. They read the days of the load record; all days if rows are unrecorded."""
 
 from __future__ import annotations
 

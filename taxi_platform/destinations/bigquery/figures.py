@@ -1,4 +1,4 @@
-"""A month's figures in BigQuery, for reconciliation; the query reads the days of the month's file and no others."""
+"""A month's figures in BigQuery, for reconciliation. The query reads only the days of the month's file."""
 
 from collections.abc import Sequence
 from decimal import Decimal

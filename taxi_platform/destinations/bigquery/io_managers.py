@@ -1,7 +1,7 @@
 """The IO manager of the destination's assets: it passes references to objects and tables, never rows.
 
-The assets themselves store a month. Within a run the reference that an asset returned is passed on; in a run that does
-not materialize the upstream asset it is looked up in Google Cloud.
+The assets themselves store a month. Within a run the IO manager passes on the reference that an asset returned; in a
+run that does not materialize the upstream asset it looks the reference up in Google Cloud.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class References(dg.IOManager):
         self._stored[context.asset_key, context.asset_partition_key] = obj
 
     def load_input(self, context: dg.InputContext) -> object:
-        """Return the reference of this run, else look it up. Raise NotStaged if there is nothing to refer to."""
+        """Return the reference of this run, else look it up. Raise NotStaged if the object or table does not exist."""
         key = (context.asset_key, context.asset_partition_key)
         if key not in self._stored:
             find = _LOOKUPS[context.asset_key.path[-1]]
@@ -51,7 +51,7 @@ class References(dg.IOManager):
     description="Passes references to the month's object and tables between the assets.",
 )
 def bigquery_references(_: dg.InitResourceContext) -> References:
-    """Return the IO manager of a run."""
+    """Return an IO manager for one run."""
     return References()
 
 

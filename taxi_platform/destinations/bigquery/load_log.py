@@ -42,18 +42,17 @@ class Load(LoadRecord):
 class LoadLog:
     """All load records of a colour at one time."""
 
-    turn: int | None
-    """Number of merges so far, None before the first."""
+    merges: int | None
+    """Number of merges so far, None if the colour has no row of its own yet."""
     files: Mapping[str, Load]
     """Records by file name."""
 
 
 def parse(rows: Sequence[Mapping[str, Any]]) -> LoadLog:
     """Return the records in rows of the table, which may have been created by an older release."""
-    turns = [row["turn"] for row in rows if row["filename"] is None]
-    return LoadLog(
-        max(turns, default=None), {row["filename"]: _load(row) for row in rows if row["filename"] is not None}
-    )
+    merges = [row["turn"] for row in rows if row["filename"] is None]
+    files = {row["filename"]: _load(row) for row in rows if row["filename"] is not None}
+    return LoadLog(max(merges, default=None), files)
 
 
 def read(dataset: Dataset, colour: Colour, mark: str) -> LoadLog:
@@ -86,9 +85,9 @@ def ensure(dataset: Dataset) -> None:
 def add_columns(
     dataset: Dataset, table: bigquery.Table, wanted: list[bigquery.SchemaField], labels: Mapping[str, str]
 ) -> None:
-    """Add the columns that a table lacks, at its end. It is a metadata change, and safe to do twice or by two runs."""
-    there = {field.name.lower() for field in table.schema}
-    missing = [field for field in wanted if field.name.lower() not in there]
+    """Add the columns that a table lacks, at its end. It is a change of metadata, and idempotent."""
+    existing = {field.name.lower() for field in table.schema}
+    missing = [field for field in wanted if field.name.lower() not in existing]
     if not missing:
         return
     name = dataset.table_name(table.table_id).sql
@@ -103,7 +102,7 @@ def add_columns(
 
 
 def begin(dataset: Dataset, colour: Colour, mark: str) -> None:
-    """Add the colour's own row. If two runs both add it, the two rows count their turns together."""
+    """Add the colour's own row. If two runs both add it, each merge updates both rows."""
     dataset.run(
         Sql(f"INSERT INTO {dataset.table_name(TABLE).sql} (colour, table_mark, turn) VALUES (@colour, @table_mark, 0)"),
         {"colour": colour.name, **_LABELS},

@@ -1,7 +1,6 @@
 """The merge of a month: its rows replace the older version of the file in `<colour>_tripdata`, in one transaction.
 
-The steps are numbered as in the section on BigQuery in docs/architecture.md, which explains why merges that run at the
-same time are right.
+The steps are numbered as in docs/architecture.md, "BigQuery", which explains why concurrent merges are right.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ _CONFLICT = re.compile(
     r"too many (?:concurrent )?(?:DML|mutation)|due to concurrent",
     re.IGNORECASE,
 )
-"""BigQuery's messages for a conflict: its reasons are those of any wrong query."""
+"""BigQuery's messages for a conflict. The error's reason does not tell a conflict from an invalid query."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +66,12 @@ class Merged(MergeResult):
 
 
 class _OvertakenError(Exception):
-    """Another merge was committed since this one looked."""
+    """Another merge was committed since this one read the load log."""
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What a merge knows before its transaction."""
+class _State:
+    """What step 2 read: the load log, and the days on which the transaction changes or compares rows."""
 
     staged: MonthlyTable
     mark: str
@@ -105,7 +104,7 @@ class _Look:
 def merge(bigquery: WarehouseResource, monthly: MonthlyTable) -> Merged:
     """Load the rows of a monthly table into the merged table; the guarantees hold when it returns.
 
-    Raise TableBusy if other merges are committed in between for longer than the resource's `merge_timeout`.
+    Raise TableBusy if other merges keep being committed first for longer than the resource's `merge_timeout`.
     """
     month = monthly.month
     given: MonthlyTable | None = monthly
@@ -136,19 +135,19 @@ def _find_again(dataset: Dataset, month: TripMonth) -> MonthlyTable:
 
 
 def _merge_once(dataset: Dataset, staged: MonthlyTable, mark: str) -> Merged:
-    look = _look(dataset, staged, mark)
-    if look.old and _is_unchanged(dataset, look):
-        return _result(dataset, look.log, look.old, changed=False, replaced=None)
+    before = _read_state(dataset, staged, mark)
+    if before.old and _is_unchanged(dataset, before):
+        return _result(dataset, before.log, before.old, changed=False, replaced=None)
     try:
-        after = load_log.parse(_replace_rows(dataset, look))
+        after = load_log.parse(_replace_rows(dataset, before))
     except exceptions.GoogleAPICallError as error:
         if _CONFLICT.search(error.message or ""):
             raise _OvertakenError from error
         raise
-    record = after.files.get(look.month.filename)
+    record = after.files.get(before.month.filename)
     if record is None:
         raise _OvertakenError
-    return _result(dataset, after, record, changed=True, replaced=look.old)
+    return _result(dataset, after, record, changed=True, replaced=before.old)
 
 
 def _result(dataset: Dataset, log: LoadLog, record: Load, *, changed: bool, replaced: Load | None) -> Merged:
@@ -162,31 +161,29 @@ def _result(dataset: Dataset, log: LoadLog, record: Load, *, changed: bool, repl
     )
 
 
-def _look(dataset: Dataset, staged: MonthlyTable, mark: str) -> _Look:
-    """Step 2: read the load log, the days of the monthly table, and the number of rows of the merged table."""
+def _read_state(dataset: Dataset, staged: MonthlyTable, mark: str) -> _State:
+    """Read the load log, the days of the monthly table, and the number of rows of the merged table. Step 2."""
     month = staged.month
-    before = _before(dataset, month, mark)
-    log = load_log.parse(before["loads"])
-    if "content" not in before["loads"][0]:
+    found = _query_state(dataset, month, mark)
+    log = load_log.parse(found["loads"])
+    if "content" not in found["loads"][0]:
         load_log.ensure(dataset)
     trips: dict[date | None, int] = {}
     days: set[date | None] = set()
-    for each in before["days"]:
+    for each in found["days"]:
         trips[each["pickup_day"]] = trips.get(each["pickup_day"], 0) + each["trips"]
         # A row with only a pickup and one with only a dropoff can have equal ids.
         days |= {each["pickup_day"], *({each["dropoff_day"]} - {None}), *([None] if each["no_dropoff"] else [])}
     old = log.files.get(month.filename)
-    if old:
-        days |= {*old.days, *([None] if old.undated else [])}
+    recorded = {*old.days, *([None] if old.undated else [])} if old else set()
     elsewhere: set[date | None] = set()
-    if before["rows_of_table"] != rows_in_tables(log.files.values()):
+    if found["rows_of_table"] != rows_in_tables(log.files.values()):
         # Rows were inserted or deleted by hand, perhaps of this file.
-        recorded = {*old.days, *([None] if old.undated else [])} if old else set()
         elsewhere = days_of_file(dataset, month) - recorded
-    return _Look(staged, mark, log, trips, frozenset(days | elsewhere), bool(elsewhere))
+    return _State(staged, mark, log, trips, frozenset(days | recorded | elsewhere), bool(elsewhere))
 
 
-def _before(dataset: Dataset, month: TripMonth, mark: str) -> Row:
+def _query_state(dataset: Dataset, month: TripMonth, mark: str) -> Row:
     text = statement(
         "before",
         loads=dataset.table_name(load_log.TABLE).sql,
@@ -201,30 +198,30 @@ def _before(dataset: Dataset, month: TripMonth, mark: str) -> Row:
         (row,) = dataset.run(text, labels, **values)
     except exceptions.NotFound:
         row = None
-    if row is None or load_log.parse(row["loads"]).turn is None:
+    if row is None or load_log.parse(row["loads"]).merges is None:
         begin_log(dataset, month.colour, mark)
         (row,) = dataset.run(text, labels, **values)
     return row
 
 
-def _is_unchanged(dataset: Dataset, look: _Look) -> bool:
-    """Step 3: whether the month is loaded from this file, no row of it is missing, and none was changed by hand.
+def _is_unchanged(dataset: Dataset, state: _State) -> bool:
+    """Return whether the month is loaded from this file and no row of it is missing or was changed by hand. Step 3.
 
     The rows that were skipped must still be in the files that had them.
     """
-    old = look.old
-    if old is None or look.found_elsewhere or not is_current(look.log.files, look.month, look.staged.sha256):
+    old = state.old
+    if old is None or state.found_elsewhere or not is_current(state.log.files, state.month, state.staged.sha256):
         return False
     (row,) = dataset.run(
         statement(
             "unchanged",
-            content=content_of_rows(look.month.colour),
-            monthly=dataset.table_name(monthly_name(look.month)).sql,
-            merged=dataset.table_name(look.month.colour.table).sql,
-            on_these_days=look.on_these_days,
+            content=content_of_rows(state.month.colour),
+            monthly=dataset.table_name(monthly_name(state.month)).sql,
+            merged=dataset.table_name(state.month.colour.table).sql,
+            on_these_days=state.on_these_days,
         ),
-        job_labels(look.month, ASSET),
-        filename=look.month.filename,
+        job_labels(state.month, ASSET),
+        filename=state.month.filename,
     )
     skipped = {each["filename"]: each["trips"] for each in row["skipped"]}
     return not content_difference(old, json.loads(row["content"])) and skipped == {
@@ -232,9 +229,9 @@ def _is_unchanged(dataset: Dataset, look: _Look) -> bool:
     }
 
 
-def _replace_rows(dataset: Dataset, look: _Look) -> list[Row]:
-    """Step 4: replace the rows and the record in one transaction, and return the rows of the load log after it."""
-    month, columns = look.month, table_columns(look.month.colour)
+def _replace_rows(dataset: Dataset, state: _State) -> list[Row]:
+    """Replace the rows and the record in one transaction, and return the rows of the load log after it. Step 4."""
+    month, columns = state.month, table_columns(state.month.colour)
     return dataset.run(
         statement(
             "merge",
@@ -243,20 +240,20 @@ def _replace_rows(dataset: Dataset, look: _Look) -> list[Row]:
             loads=dataset.table_name(load_log.TABLE).sql,
             columns=column_list(columns),
             content=content_of_rows(month.colour),
-            on_these_days=look.on_these_days,
+            on_these_days=state.on_these_days,
         ),
         job_labels(month, ASSET),
         colour=month.colour.name,
         filename=month.filename,
-        table_mark=look.mark,
-        turn=look.log.turn or 0,
+        table_mark=state.mark,
+        turn=state.log.merges or 0,
         version=VERSION,
-        sha256=look.staged.sha256,
-        staged_content=look.staged.content,
-        rows_in_file=look.staged.rows,
-        out_of_month=look.out_of_month,
-        days=Dates(sorted(day for day in look.trips_by_day if day is not None)),
-        undated=None in look.trips_by_day,
+        sha256=state.staged.sha256,
+        staged_content=state.staged.content,
+        rows_in_file=state.staged.rows,
+        out_of_month=state.out_of_month,
+        days=Dates(sorted(day for day in state.trips_by_day if day is not None)),
+        undated=None in state.trips_by_day,
         columns=[column.name for column in columns],
         overtaken=OVERTAKEN,
     )

@@ -49,9 +49,9 @@ def loaded_months(cloud: GoogleCloud, colour: Colour) -> dict[TripMonth, Load]:
 
 
 def ensure_merged(dataset: Dataset, colour: Colour) -> str:
-    """Step 1: create the colour's merged table, or add the columns that an older one lacks. Return its mark.
+    """Create the colour's merged table, or add the columns that an older one lacks, and return its mark. Step 1.
 
-    Raise ForeignTable if a table of that name cannot be brought in line by adding columns; it is not changed.
+    Raise ForeignTable if a table of that name was not created by the platform, or differs by more than missing columns.
     """
     name = dataset.table_name(colour.table)
     found = dataset.get_table(name)
@@ -83,7 +83,7 @@ def begin_log(dataset: Dataset, colour: Colour, mark: str) -> None:
     load_log.ensure(dataset)
     merged = dataset.table_name(colour.table)
     (row,) = dataset.run(Sql(f"SELECT COUNT(*) AS trips FROM {merged.sql}"), {"colour": colour.name, "asset": ASSET})
-    if load_log.read(dataset, colour, mark).turn is not None:
+    if load_log.read(dataset, colour, mark).merges is not None:
         # Another run added the row, and perhaps loaded the colour's first month, while this one counted.
         return
     if row["trips"]:
@@ -97,7 +97,7 @@ def begin_log(dataset: Dataset, colour: Colour, mark: str) -> None:
 
 
 def _mark_of(table: bigquery.Table | None, colour: Colour) -> str | None:
-    """Return the mark of a table that the platform created and can use, None of any other."""
+    """Return the mark of a table that the platform created and can use, None for any other."""
     if table is None:
         return None
     partitioning = table.time_partitioning
@@ -121,7 +121,7 @@ class Rows:
     """Number of rows and sums; see `tables.content_of_rows`."""
     out_of_month: int
     unrecorded: bool
-    """Whether the table has another number of rows, of all files, than the load log says."""
+    """Whether the number of rows in the table, of all files, differs from the load log."""
 
     @property
     def count(self) -> int:
@@ -130,7 +130,7 @@ class Rows:
 
 
 def rows_of(dataset: Dataset, month: TripMonth, load: Load, other_days: Iterable[date | None] = ()) -> Rows:
-    """Return what the table has of a file on the days of its record and on `other_days`, None for undated rows."""
+    """Return the rows of a file on the days of its record and on `other_days`; None there stands for undated rows."""
     other = set(other_days)
     days = {*load.days, *(day for day in other if day)}
     (row,) = dataset.run(
@@ -153,7 +153,7 @@ def rows_of(dataset: Dataset, month: TripMonth, load: Load, other_days: Iterable
 def days_of_file(dataset: Dataset, month: TripMonth) -> set[date | None]:
     """Return all days on which the table has rows of a file, None for undated rows.
 
-    It scans two columns of the whole table, so it is only called if the table's number of rows is not as recorded.
+    It scans two columns of the whole table, so it is called only if the number of rows differs from the load log.
     """
     pickup = identifier(month.colour.pickup.name)
     merged = dataset.table_name(month.colour.table).sql

@@ -1,7 +1,7 @@
-"""A month's own two tables: the external table over its object, and the monthly table of typed rows made from it.
+"""A month's two tables: the external table over its object, and the monthly table of typed rows that is read from it.
 
-Each names in its description the file that it was made from. The monthly table gets its description only after its
-rows were counted, so a table without it is unfinished.
+The description of each names the file that it contains. The monthly table gets its description only after its rows were
+counted, so a table without it is unfinished.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def create_external(dataset: Dataset, source: CsvObject) -> tuple[ExternalTable,
 
 
 def find_external(dataset: Dataset, bucket: storage.Bucket, month: TripMonth) -> ExternalTable | None:
-    """Return the month's external table, if it reads the current version of the object."""
+    """Return the month's external table if it reads the current version of the object, else None."""
     source = find_csv(bucket, month, retry_seconds=dataset.retry_seconds)
     found = dataset.get_table(dataset.table_name(external_name(month)))
     if source is None or found is None or found.description != _external_description(source):
@@ -117,7 +117,7 @@ def _external_config(source: CsvObject) -> bigquery.ExternalConfig:
 
 
 def create_monthly(dataset: Dataset, bucket: storage.Bucket, external: ExternalTable) -> tuple[MonthlyTable, bool]:
-    """Return the monthly table made from the external one, and whether it was created just now.
+    """Return the monthly table, created from the external one if necessary, and whether it was created just now.
 
     Raise BadFile if BigQuery reads another number of rows than the file has.
     """
@@ -127,7 +127,7 @@ def create_monthly(dataset: Dataset, bucket: storage.Bucket, external: ExternalT
         return found, False
     labels = job_labels(month, ASSET)
     dataset.run(_recipe(dataset, month, source.columns), labels, filename=month.filename)
-    # Read before the rows are counted: if another run replaces the table from here on, it is not described as this one.
+    # Read before the rows are counted: a table that another run creates after this does not get this description.
     table = dataset.get_table(dataset.table_name(monthly_name(month)))
     monthly = dataset.table_name(monthly_name(month)).sql
     content = content_of_rows(month.colour)
@@ -145,26 +145,26 @@ def create_monthly(dataset: Dataset, bucket: storage.Bucket, external: ExternalT
             "Please report the file.",
             filename=month.filename,
         )
-    made = MonthlyTable(month, source.sha256, counted["trips"], counted["content"])
-    _describe(dataset, table, made)
-    return made, True
+    created = MonthlyTable(month, source.sha256, counted["trips"], counted["content"])
+    _describe(dataset, table, created)
+    return created, True
 
 
 def find_monthly(dataset: Dataset, month: TripMonth) -> MonthlyTable | None:
-    """Return the month's table, if it is finished and was made by the current statement."""
+    """Return the month's table if it is finished and was created by the current statement, else None."""
     found = dataset.get_table(dataset.table_name(monthly_name(month)))
     pattern = rf"sha256 ([0-9a-f]{{64}}), (\d+) rows, content ([0-9a-f]{{32}}), recipe {_recipe_hash(dataset, month)}\."
     match = re.search(pattern, (found and found.description) or "")
     return MonthlyTable(month, match[1], int(match[2]), match[3]) if match else None
 
 
-def _describe(dataset: Dataset, table: bigquery.Table | None, made: MonthlyTable) -> None:
+def _describe(dataset: Dataset, table: bigquery.Table | None, created: MonthlyTable) -> None:
     """Write the descriptions of the table and its columns, after which it counts as finished."""
-    month = made.month
+    month = created.month
     if table is None:
-        raise GoogleUnavailable(f"The table of {month} was dropped while it was made.")
+        raise GoogleUnavailable(f"The table of {month} was dropped while it was being created.")
     table.description = (
-        f"{month.filename} with row ids: sha256 {made.sha256}, {made.rows} rows, content {made.content}, "
+        f"{month.filename} with row ids: sha256 {created.sha256}, {created.rows} rows, content {created.content}, "
         f"recipe {_recipe_hash(dataset, month)}."
     )
     table.labels = {"colour": month.colour.name, "month": month.month}
@@ -183,7 +183,7 @@ def _recipe(dataset: Dataset, month: TripMonth, in_file: Iterable[Column | None]
 
 
 def _recipe_hash(dataset: Dataset, month: TripMonth) -> str:
-    """Return what changes with the statement or the columns, so that a table made by an older one is made again."""
+    """Return a hash of the statement and the columns: a table with another one is recreated."""
     recipe = _recipe(dataset, month, month.colour.columns) + content_of_rows(month.colour)
     return hashlib.sha256(recipe.encode()).hexdigest()[:12]
 

@@ -32,7 +32,7 @@ class CsvObject:
 
     @property
     def columns(self) -> tuple[Column | None, ...]:
-        """The registry's column for each name of the header, None for one that it does not know."""
+        """The registry's column for each name of the header, None for one that it does not have."""
         return columns_of(self.month.colour, self.header)
 
 
@@ -54,7 +54,7 @@ def upload_csv(bucket: storage.Bucket, file: RawFile, *, retry_seconds: float) -
         file.path,
         object_name(file.month),
         metadata={"sha256": file.sha256, "rows": str(file.rows), "header": json.dumps(file.header)},
-        # Without a content encoding, with which Google would unpack the object for its readers.
+        # No content encoding: with one, Google would decompress the object for its readers.
         content_type="application/gzip",
         retry_seconds=retry_seconds,
     )

@@ -59,10 +59,10 @@ def schema_fields(colour: Colour) -> list[bigquery.SchemaField]:
 def external_columns(header: Iterable[str], columns: Iterable[Column | None]) -> list[Column]:
     """Return the columns of an external table: an external CSV table is positional, so it follows the file's header.
 
-    Columns that the registry does not know are text, and are not loaded into the tables made from it.
+    Columns that the registry does not have are text, and are not loaded into the other tables.
     """
     return [
-        column or Column(f"unknown_{place}", Kind.TEXT, f"Not known to the registry; {name!r} in the file.")
+        column or Column(f"unknown_{place}", Kind.TEXT, f"Not in the column registry; {name!r} in the file.")
         for place, (name, column) in enumerate(zip(header, columns, strict=True), 1)
     ]
 
@@ -93,7 +93,7 @@ def row_id_texts(colour: Colour) -> Sql:
 
 
 def content_of_rows(colour: Colour) -> Sql:
-    """Return the aggregate that tells sets of rows apart: their number, the row ids' sums, and the sums of amounts.
+    """Return the aggregate that identifies a set of rows: their number, the sums of the row ids and of the amounts.
 
     It is JSON, and does not depend on the order of rows. A row id is summed up in two parts of 32 bits, whose sums do
     not overflow.

@@ -1,4 +1,4 @@
--- Step 2: everything that a merge must know before its transaction, as it is at one time.
+-- Step 2: everything that a merge reads before its transaction, in one query, so that it is as of one moment.
 SELECT
   ARRAY(SELECT record FROM {loads} AS record WHERE colour = @colour AND table_mark = @table_mark) AS loads,
   ARRAY(

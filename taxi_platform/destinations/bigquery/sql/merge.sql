@@ -1,7 +1,7 @@
 -- Step 4: replaces the rows of a file and its load record, all of it or nothing.
 BEGIN TRANSACTION;
 
--- Merges of a colour are serialized: a merge that looked before another one committed has to look again. Two
+-- Merges of a colour are serialized: a merge that read the load log before another one committed starts again. Two
 -- transactions that update this row at the same time conflict, and BigQuery cancels one of them. The monthly table
 -- must still have the rows that were counted, since another run may have replaced it.
 IF NOT EXISTS (
