@@ -6,7 +6,7 @@ given the uncompressed CSV. Ours is in `load.py`.
 
 import os
 import subprocess
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from psycopg import sql
 from sqlalchemy import create_engine
 
 from benchmarks.work import Work
-from taxi_platform.destinations.postgres.tables import definition, name_of, table_columns
+from taxi_platform.destinations.postgres.tables import definition, name_of
 from taxi_platform.trips.columns import FILENAME, UNIQUE_ROW_ID, Colour, Column, Kind
 from taxi_platform.trips.partitions import TripMonth
 
@@ -36,7 +36,7 @@ def flow_tables(url: str, colour: Colour) -> None:
     """The two tables that the flow keeps."""
     with psycopg.connect(url, autocommit=True) as connection:
         for table in ("flow_tripdata", "flow_staging"):
-            connection.execute(create(f"create table if not exists {table} ({{}})", table_columns(colour)))
+            connection.execute(create(f"create table if not exists {table} ({{}})", colour.table_columns))
 
 
 def flow(url: str, work: Work) -> None:
@@ -58,7 +58,7 @@ def flow_statements(month: TripMonth) -> list[sql.Composed]:
     row_id = sql.SQL(" || ").join(
         sql.SQL("coalesce(cast({} as text), '')").format(name_of(column)) for column in colour.row_id
     )
-    names = [name_of(column) for column in table_columns(colour)]
+    names = [name_of(column) for column in colour.table_columns]
     return [
         sql.SQL("update flow_staging set unique_row_id = md5({}), filename = {}").format(
             row_id, sql.Literal(month.filename)
@@ -110,7 +110,7 @@ def dlt(url: str, work: Work) -> None:
     pipeline.run(trips(), loader_file_format="csv").raise_on_failed_jobs()
 
 
-def create(statement: str, columns: list[Column]) -> sql.Composed:
+def create(statement: str, columns: Sequence[Column]) -> sql.Composed:
     """Return the statement with the definitions of the columns."""
     return sql.SQL(statement).format(sql.SQL(", ").join(definition(column) for column in columns))  # pyright: ignore[reportArgumentType]
 

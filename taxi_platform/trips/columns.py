@@ -69,6 +69,11 @@ class Colour:
         return tuple(column for column in self.columns if not column.optional)
 
     @property
+    def table_columns(self) -> tuple[Column, ...]:
+        """The columns of the table of all months, in order."""
+        return (UNIQUE_ROW_ID, FILENAME, *self.columns)
+
+    @property
     def table(self) -> str:
         """Name of the table of all months in every destination."""
         return f"{self.name}_tripdata"

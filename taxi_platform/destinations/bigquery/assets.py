@@ -29,7 +29,7 @@ from taxi_platform.google_cloud.identifiers import TableName
 from taxi_platform.source.raw_file import RawFile
 from taxi_platform.trips.columns import FILENAME, UNIQUE_ROW_ID, Colour
 from taxi_platform.trips.load_record import LoadedMonth
-from taxi_platform.trips.table_schema import schema_of, union_columns
+from taxi_platform.trips.table_schema import column_metadata, schema_of, union_columns
 from taxi_platform.trips.trip_asset import OWNERS, retries, trip_asset
 
 if TYPE_CHECKING:
@@ -244,12 +244,8 @@ def _table(name: TableName) -> dict[str, dg.MetadataValue]:
 def _rows(colour: Colour, preview_rows: list[dict[str, str]], work: Work) -> dict[str, dg.MetadataValue]:
     """Return a preview, what the jobs cost, and the columns with the columns of the file that they come from."""
     schema = schema_of(table_columns(colour), type_of)
-    deps = {column.name: [dg.TableColumnDep(SOURCE, column.name)] for column in colour.columns}
-    deps[UNIQUE_ROW_ID.name] = [dg.TableColumnDep(SOURCE, column.name) for column in colour.short_row_id]
-    deps[FILENAME.name] = []
     return {
         "preview": dg.MetadataValue.table([dg.TableRecord({**row}) for row in preview_rows], schema=schema),
-        "dagster/column_schema": dg.MetadataValue.table_schema(schema),
-        "dagster/column_lineage": dg.MetadataValue.column_lineage(dg.TableColumnLineage(deps)),
+        **column_metadata(schema, colour, colour.short_row_id, SOURCE),
         **work.metadata,
     }

@@ -1,23 +1,36 @@
 """The assets that load a month into the lake."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
+from taxi_platform.destinations.base import SOURCE
 from taxi_platform.destinations.lake.cloud import ensure_external_table, upload_month
 from taxi_platform.destinations.lake.lake_files import file_path
 from taxi_platform.destinations.lake.merge import load
 from taxi_platform.destinations.lake.resource import Lake
-from taxi_platform.destinations.lake.schema import column_metadata, lake_schema
+from taxi_platform.destinations.lake.writer import TYPES
 from taxi_platform.destinations.merge_report import report_merge
 from taxi_platform.google_cloud.connection import GoogleCloud
 from taxi_platform.source.raw_file import RawFile
-from taxi_platform.trips.columns import COLOURS, FILENAME, UNIQUE_ROW_ID
+from taxi_platform.trips.columns import COLOURS, FILENAME, UNIQUE_ROW_ID, Colour, Column
 from taxi_platform.trips.load_record import LoadedMonth
 from taxi_platform.trips.partitions import trip_partitions
-from taxi_platform.trips.table_schema import union_columns
+from taxi_platform.trips.table_schema import column_metadata, schema_of, union_columns
 from taxi_platform.trips.trip_asset import OWNERS, retries, trip_asset
+
+
+def _schema(columns: Iterable[Column]) -> dg.TableSchema:
+    return schema_of(columns, lambda column: TYPES[column.kind], folded=True)
+
+
+def _columns(colour: Colour) -> dict[str, dg.MetadataValue]:
+    return column_metadata(_schema(colour.table_columns), colour, colour.row_id, SOURCE)
+
+
+# The columns of all colours; the metadata of a run has those of its own colour.
+_SCHEMA = _schema([UNIQUE_ROW_ID, FILENAME, *union_columns()])
 
 
 @trip_asset(
@@ -27,7 +40,7 @@ from taxi_platform.trips.trip_asset import OWNERS, retries, trip_asset
     io_manager_key="lake_months",
     metadata={
         "dagster/uri": "file://<TAXI_LAKE_PATH>/colour=<colour>/month=<YYYY-MM>/<colour>_tripdata_<YYYY-MM>.parquet",
-        "dagster/column_schema": lake_schema([UNIQUE_ROW_ID, FILENAME, *union_columns()]),
+        "dagster/column_schema": _SCHEMA,
     },
 )
 def lake_parquet(
@@ -46,7 +59,7 @@ def lake_parquet(
         data_version=dg.DataVersion(raw_csv.sha256),
         metadata={
             **report_merge(context, raw_csv.month, merged, time.monotonic() - began),
-            **column_metadata(raw_csv.month.colour),
+            **_columns(raw_csv.month.colour),
             "dagster/uri": path.as_uri(),
             "bytes": path.stat().st_size,
         },
@@ -63,7 +76,7 @@ def lake_parquet(
     output_required=False,
     metadata={
         "dagster/uri": "gs://<bucket>/lake/colour=<colour>/month=<YYYY-MM>/<colour>_tripdata_<YYYY-MM>.parquet",
-        "dagster/column_schema": lake_schema([UNIQUE_ROW_ID, FILENAME, *union_columns()]),
+        "dagster/column_schema": _SCHEMA,
     },
 )
 def lake_object(
@@ -108,7 +121,7 @@ def lake_object(
     deps=["gcs_bucket", "bigquery_dataset"],
     metadata={
         "dagster/table_name": "<dataset>.<colour>_tripdata_lake",
-        "dagster/column_schema": lake_schema([UNIQUE_ROW_ID, FILENAME, *union_columns()]),
+        "dagster/column_schema": _SCHEMA,
     },
 )
 def lake_external(

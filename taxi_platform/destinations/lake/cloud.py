@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from taxi_platform.destinations.lake.lake_files import file_path, table_columns
+from taxi_platform.destinations.lake.lake_files import file_path
 from taxi_platform.destinations.lake.resource import Lake
 from taxi_platform.destinations.lake.snapshot import snapshot
 from taxi_platform.errors import NotStaged
@@ -84,7 +84,7 @@ def _external_table(name: str, root: str, colour: Colour) -> bigquery.Table:
     configuration.hive_partitioning = partitions
     fields = [
         bigquery.SchemaField(column.folded_name, BIGQUERY_TYPES[column.kind], description=column.description)
-        for column in table_columns(colour)
+        for column in colour.table_columns
     ]
     table = bigquery.Table(name, schema=fields)
     table.external_data_configuration = configuration

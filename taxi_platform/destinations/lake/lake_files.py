@@ -12,7 +12,7 @@ from pathlib import Path
 
 from taxi_platform.destinations.lake.libraries import duckdb
 from taxi_platform.errors import PermanentError
-from taxi_platform.trips.columns import FILENAME, UNIQUE_ROW_ID, Colour, Column
+from taxi_platform.trips.columns import Colour
 from taxi_platform.trips.load_record import LoadRecord
 from taxi_platform.trips.partitions import TripMonth
 
@@ -42,11 +42,6 @@ def existing_files(lake: Path, colour: Colour) -> dict[TripMonth, Path]:
         if month and path == file_path(lake, month):
             found[month] = path
     return found
-
-
-def table_columns(colour: Colour) -> list[Column]:
-    """Return the columns of a file, in order."""
-    return [UNIQUE_ROW_ID, FILENAME, *colour.columns]
 
 
 def read_record(connection: duckdb.DuckDBPyConnection, path: Path) -> LoadRecord | None:

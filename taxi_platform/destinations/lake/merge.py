@@ -24,7 +24,6 @@ from taxi_platform.destinations.lake.lake_files import (
     force_to_disk,
     is_unchanged,
     read_records,
-    table_columns,
     write_record,
 )
 from taxi_platform.destinations.lake.libraries import duckdb
@@ -68,7 +67,7 @@ def load(lake: Lake, file: RawFile) -> MergeResult:
             sha256=file.sha256,
             rows=file.rows,
             out_of_month=0,
-            columns=tuple(column.folded_name for column in table_columns(month.colour)),
+            columns=tuple(column.folded_name for column in month.colour.table_columns),
         )
         rows = own / "rows"
         provisional = provisional_record(record)

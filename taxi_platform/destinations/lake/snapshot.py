@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from taxi_platform.destinations.lake.lake_files import existing_files, table_columns
+from taxi_platform.destinations.lake.lake_files import existing_files
 from taxi_platform.destinations.lake.libraries import duckdb
 from taxi_platform.destinations.lake.locks import loading_folder
 from taxi_platform.destinations.lake.resource import Lake
@@ -48,7 +48,7 @@ def lake_files(lake: Lake) -> list[Path]:
 
 def _rows(colour: Colour, *, has_files: bool) -> str:
     """Return a query for a colour's rows: no rows if there is no file, and nulls for columns that a file lacks."""
-    typed = ", ".join(f"null::{TYPES[column.kind]} as {quoted(column)}" for column in table_columns(colour))
+    typed = ", ".join(f"null::{TYPES[column.kind]} as {quoted(column)}" for column in colour.table_columns)
     nothing = f"select {typed} where false"
     if not has_files:
         return nothing

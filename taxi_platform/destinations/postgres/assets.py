@@ -4,16 +4,17 @@ import time
 
 import dagster as dg
 
+from taxi_platform.destinations.base import SOURCE
 from taxi_platform.destinations.merge_report import report_merge
 from taxi_platform.destinations.postgres.merge import merge
-from taxi_platform.destinations.postgres.metadata import column_metadata, postgres_schema, preview
+from taxi_platform.destinations.postgres.metadata import postgres_schema, preview
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.destinations.postgres.staging import StagedMonth, stage
 from taxi_platform.destinations.postgres.tables import SCHEMA, parent_name, partition_table, staging_name, staging_table
 from taxi_platform.source.raw_file import RawFile
-from taxi_platform.trips.columns import FILENAME, UNIQUE_ROW_ID
+from taxi_platform.trips.columns import FILENAME, UNIQUE_ROW_ID, Colour
 from taxi_platform.trips.load_record import LoadedMonth
-from taxi_platform.trips.table_schema import union_columns
+from taxi_platform.trips.table_schema import column_metadata, union_columns
 from taxi_platform.trips.trip_asset import retries, trip_asset
 
 _RETRIES = retries(5)
@@ -43,7 +44,7 @@ def postgres_staging(
     context.log.info(f"{month.filename}: staging {raw_csv.rows:,} rows, {raw_csv.uncompressed_size:,} bytes")
     staged = stage(postgres, raw_csv)
     seconds = time.monotonic() - began
-    metadata = {"sha256": raw_csv.sha256, "seconds": round(seconds, 3), **column_metadata(month.colour)}
+    metadata = {"sha256": raw_csv.sha256, "seconds": round(seconds, 3), **_columns(month.colour)}
     if staged.is_loaded:
         context.log.info(f"{month.filename}: unchanged and loaded already, nothing to stage")
         metadata |= {"rows_staged": 0, "already_loaded": True}
@@ -85,6 +86,10 @@ def postgres_tripdata(
             "dagster/table_name": parent_name(month.colour),
             **report_merge(context, month, merged, time.monotonic() - began),
             "preview": preview(postgres, month.colour, partition_table(month)),
-            **column_metadata(month.colour),
+            **_columns(month.colour),
         },
     )
+
+
+def _columns(colour: Colour) -> dict[str, dg.MetadataValue]:
+    return column_metadata(postgres_schema(colour.table_columns), colour, colour.row_id, SOURCE)

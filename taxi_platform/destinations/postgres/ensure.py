@@ -21,7 +21,6 @@ from taxi_platform.destinations.postgres.tables import (
     name_of,
     parent_name,
     parent_table,
-    table_columns,
 )
 from taxi_platform.errors import ForeignTable
 from taxi_platform.trips.columns import FILENAME, UNIQUE_ROW_ID, Colour, Column
@@ -89,16 +88,14 @@ def _columns_of_parent(connection: psycopg.Connection, colour: Colour) -> dict[s
             [parent_name(colour)],
         ).fetchall()
     )
-    if kind == "r" and columns.keys() >= {
-        column.folded_name for column in table_columns(colour) if not column.optional
-    }:
+    if kind == "r" and columns.keys() >= {column.folded_name for column in colour.table_columns if not column.optional}:
         raise ForeignTable(
             f"{parent_name(colour)} is a plain table, as the Kestra flow creates it. Nothing was changed.",
             f"Convert it with the statements in {DOCS}; they keep its rows.",
         )
     differing = [
         f"{column.folded_name} is {columns[column.folded_name]} and not {full_type(column)}"
-        for column in table_columns(colour)
+        for column in colour.table_columns
         if columns.get(column.folded_name, full_type(column)) != full_type(column)
     ]
     if kind != "p" or key != "LIST (filename)" or not columns.keys() >= {UNIQUE_ROW_ID.name, FILENAME.name}:
@@ -113,7 +110,7 @@ def _columns_of_parent(connection: psycopg.Connection, colour: Colour) -> dict[s
 
 def create_parent(colour: Colour) -> Iterator[sql.Composed]:
     """Yield the statements that create the table that analysts query, with its columns described."""
-    columns = table_columns(colour)
+    columns = colour.table_columns
     yield sql.SQL("create table {} ({}) partition by list (filename)").format(
         parent_table(colour), sql.SQL(", ").join(definition(column) for column in columns)
     )
@@ -127,7 +124,7 @@ def _describe(colour: Colour, column: Column) -> sql.Composed:
 
 
 def _missing_columns(colour: Colour, columns: Mapping[str, str]) -> Iterator[sql.Composed]:
-    missing = [column for column in table_columns(colour) if column.folded_name not in columns]
+    missing = [column for column in colour.table_columns if column.folded_name not in columns]
     if missing:
         # A change of the catalog alone, in the partitions too: their rows get a null.
         additions = [sql.SQL("add column {}").format(definition(column)) for column in missing]

@@ -17,9 +17,7 @@ from taxi_platform.destinations.postgres.copy_rows import copy_rows, extra_colum
 from taxi_platform.destinations.postgres.ensure import ensure_tables
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.destinations.postgres.tables import (
-    FILENAME,
     SCHEMA,
-    UNIQUE_ROW_ID,
     definition,
     is_out_of_month,
     name_of,
@@ -28,11 +26,10 @@ from taxi_platform.destinations.postgres.tables import (
     row_id_expression,
     staging_name,
     staging_table,
-    table_columns,
 )
 from taxi_platform.errors import BadFile, NotStaged
 from taxi_platform.source.raw_file import RawFile
-from taxi_platform.trips.columns import Colour
+from taxi_platform.trips.columns import FILENAME, UNIQUE_ROW_ID, Colour
 from taxi_platform.trips.load_record import LoadRecord
 from taxi_platform.trips.partitions import TripMonth
 
@@ -185,7 +182,7 @@ def index_pickups(connection: psycopg.Connection, month: TripMonth, name: str) -
 
 
 def _recorded_columns(colour: Colour) -> tuple[str, ...]:
-    return tuple(column.name for column in table_columns(colour))
+    return tuple(column.name for column in colour.table_columns)
 
 
 def record_on(table: sql.Identifier, record: LoadRecord) -> sql.Composed:

@@ -9,7 +9,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from taxi_platform.trips.columns import FILENAME, UNIQUE_ROW_ID, Colour, Column, Kind
+from taxi_platform.trips.columns import Colour, Column, Kind
 from taxi_platform.trips.partitions import TripMonth
 
 SCHEMA = "trip_months"
@@ -55,11 +55,6 @@ def staging_name(month: TripMonth) -> str:
 def staging_table(month: TripMonth) -> sql.Identifier:
     """Return the month's staging table: its rows, complete and counted, before the merge."""
     return sql.Identifier(SCHEMA, staging_name(month))
-
-
-def table_columns(colour: Colour) -> list[Column]:
-    """Return the columns of `<colour>_tripdata`, in order."""
-    return [UNIQUE_ROW_ID, FILENAME, *colour.columns]
 
 
 def name_of(column: Column) -> sql.Identifier:
