@@ -1,4 +1,4 @@
-"""The bucket and uploads to it, with checksums: what is in an object after an upload is the local file."""
+"""The bucket, and uploads to it that are verified by checksums."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PERMISSIONS = ("storage.objects.create", "storage.objects.delete", "storage.obje
 
 @dataclass(frozen=True)
 class Uploaded:
-    """An object that is known to be equal to a local file."""
+    """An object that was verified to be equal to a local file."""
 
     blob: storage.Blob
     sent: bool
@@ -96,7 +96,7 @@ def upload(
 def ensure_bucket(cloud: GoogleCloud) -> tuple[storage.Bucket, bool]:
     """Return the bucket and whether it was created just now, in the location of the settings.
 
-    Raise MissingRight if the account has not the permissions to read and write objects in it.
+    Raise MissingRight if the account lacks a permission to read or write objects in it.
     """
     location, name = cloud.location_name, cloud.bucket_name
     with cloud.open_bucket("preparing the bucket") as bucket:
@@ -125,7 +125,7 @@ def ensure_bucket(cloud: GoogleCloud) -> tuple[storage.Bucket, bool]:
 
 def _foreign_bucket(name: str) -> MissingRight:
     return MissingRight(
-        f"The bucket {name} belongs to another project, or the account may not see or create it.",
+        f"The bucket {name} belongs to another project, or the account has no permission to see or create it.",
         "Bucket names are unique in all of Google Cloud: set GCP_BUCKET_NAME to another name, such as "
         f"<project>-taxi-lake. If the bucket is yours, grant the account {STORAGE_ROLES}.",
     )
@@ -150,7 +150,7 @@ class _Checksums:
         return cls(size, _base64(md5.digest()), _base64(crc32c.digest()))
 
     def match(self, blob: storage.Blob) -> bool:
-        """Return whether the object is the file: composed objects have no md5; with an encoding it is unpacked."""
+        """Return whether the object is the file. Composed objects have no md5; encoded ones are served decompressed."""
         equal = blob.md5_hash == self.md5 if blob.md5_hash else blob.crc32c == self.crc32c
         return equal and blob.size == self.size and not blob.content_encoding
 

@@ -1,7 +1,7 @@
 """The connection to Google Cloud: project, bucket, dataset, credentials and endpoints, and the clients made of them.
 
-Initializing `GoogleCloud` imports none of Google's libraries, so that schedules and sensors can find out at each tick
-whether Google Cloud is configured. Runs get it inside dagster-gcp's resources; see `resources`.
+Initializing `GoogleCloud` imports none of Google's libraries, so that schedules and sensors can determine at each tick
+whether Google Cloud is configured. In a run it is part of dagster-gcp's resources; see `resources`.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class GoogleCloud(dg.ConfigurableResource):
 
     @cached_property
     def _credentials(self) -> credentials.Credentials:
-        """One for all clients, so that one access token serves them."""
+        """Credentials for all clients, so that one access token serves them."""
         return find_credentials(self._settings.gcp_creds)
 
     @cached_property

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from taxi_platform.google_cloud.connection import GoogleCloud
 
 JOB_SECONDS = 1800
-"""BigQuery itself ends a job that takes longer."""
+"""Timeout of a job, enforced by BigQuery."""
 
 
 class Dates(tuple[date, ...]):
@@ -33,7 +33,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Work:
-    """Jobs and their cost, as BigQuery counted it."""
+    """Jobs and their cost, as BigQuery reports it."""
 
     jobs: tuple[str, ...] = ()
     bytes_processed: int = 0
@@ -48,7 +48,7 @@ class Work:
 
     @property
     def metadata(self) -> dict[str, dg.MetadataValue]:
-        """The same as metadata of a materialization."""
+        """The jobs and their cost as metadata of a materialization."""
         return {
             "job_ids": dg.MetadataValue.json(list(self.jobs)),
             "bytes_processed": dg.MetadataValue.int(self.bytes_processed),
@@ -148,7 +148,7 @@ class Dataset:
 def ensure_dataset(cloud: GoogleCloud) -> tuple[bigquery.Dataset, bool]:
     """Return the dataset and whether it was created just now, in the location of the settings.
 
-    Raise MissingRight if the account may not run jobs, BadSetting if the dataset has another location.
+    Raise MissingRight if the account has no permission to run jobs, BadSetting if the dataset has another location.
     """
     with cloud.open_dataset("preparing the dataset") as dataset:
         client, seconds = dataset.client, dataset.retry_seconds
@@ -169,7 +169,7 @@ def ensure_dataset(cloud: GoogleCloud) -> tuple[bigquery.Dataset, bool]:
                 f"{dataset.location}.",
                 f"Set GCP_LOCATION to {found.location}, or GCP_DATASET to another name.",
             )
-        # A dry run is free, and fails before an upload if the account may not run jobs.
+        # A dry run is free, and without permission to run jobs it fails before anything is uploaded.
         client.query(
             "SELECT 1",
             job_config=bigquery.QueryJobConfig(dry_run=True, use_query_cache=False),

@@ -1,6 +1,6 @@
 """Errors of Google's client libraries: which requests are retried, and which platform error the others become.
 
-Conflicts between two merges are handled in `destinations.bigquery.merge`, which starts again from a fresh look.
+Conflicts between two merges are handled in `destinations.bigquery.merge`, which reads the load log again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WRITE_TIMEOUT = 60
 """Seconds until a request that uploads something or runs a statement times out."""
 
 CONNECTION_ATTEMPTS = 3
-"""A refused connection is hardly accepted later: Google's own default is ten minutes of retries."""
+"""Few, because a refused connection is rarely accepted later. Google's default is ten minutes of retries."""
 
 _STATUS_CODES = frozenset({408, 429, 500, 502, 503, 504})
 _REASONS = frozenset(

@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
 
 
 def valid_project(name: str) -> str:
-    """Return the project id. Raise BadSetting if it has not the form of one."""
+    """Return the project id. Raise BadSetting if it does not have the form of one."""
     if not _PROJECT.fullmatch(name):
         raise BadSetting(
             f"GCP_PROJECT_ID is not a project id: {name!r}.",
@@ -51,7 +51,7 @@ def valid_bucket(name: str) -> str:
 
 
 def valid_location(name: str) -> str:
-    """Return the location. Raise BadSetting if it has not the form of one."""
+    """Return the location. Raise BadSetting if it does not have the form of one."""
     if not _LOCATION.fullmatch(name):
         raise BadSetting(f"GCP_LOCATION is not a location: {name!r}.", "Use for example us-central1 or EU.")
     return name

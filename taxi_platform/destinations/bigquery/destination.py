@@ -1,4 +1,4 @@
-"""The BigQuery destination: what it offers to the rest of the platform."""
+"""BigQuery as a `Destination`."""
 
 from __future__ import annotations
 

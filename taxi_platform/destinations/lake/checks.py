@@ -1,4 +1,4 @@
-"""How the checks of `lake_parquet` count rows and notice files that were changed by hand."""
+"""The checks of `lake_parquet`, which count rows and notice files that were changed by hand."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The lake as a destination: what it offers to the rest of the platform."""
+"""The Parquet lake as a `Destination`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
@@ -48,7 +48,7 @@ class LakeDestination(Destination):
         return {"lake": lake, "lake_months": LakeMonths(lake=lake)}
 
     def is_scheduled(self, resources: Resources) -> bool:
-        """Return whether the lake's folder is set: only then it is one that all runs share for certain."""
+        """Return whether the lake's folder is set: otherwise runs on several machines may not share it."""
         return bool(resources["lake"].path or Settings().lake_path)
 
     def loaded_months(self, resources: Resources, colour: Colour) -> Mapping[TripMonth, LoadRecord]:

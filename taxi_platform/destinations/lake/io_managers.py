@@ -12,7 +12,7 @@ from taxi_platform.trips.partitions import TripMonth
 
 
 class LakeMonths(dg.ConfigurableIOManager):
-    """Loaded months. The load record that says so is part of the month's file, so there is nothing else to store."""
+    """References to loaded months. The load record is part of the month's file, so nothing is stored."""
 
     lake: dg.ResourceDependency[Lake]
 
@@ -28,6 +28,6 @@ class LakeMonths(dg.ConfigurableIOManager):
         if record is None:
             raise NotStaged(
                 f"The lake does not have {month}: {path} does not exist or has no load record.",
-                f"Materialize it with what it is made from: --select '+key:lake_parquet' --partition '{month}'.",
+                f"Materialize it with its upstream assets: --select '+key:lake_parquet' --partition '{month}'.",
             )
         return LoadedMonth(month, record)

@@ -1,7 +1,7 @@
-"""The lake's files: where a month's file lies, the load record in its metadata, and whether it was changed by hand.
+"""The lake's files: their paths, the load record in their metadata, and whether one was changed by hand.
 
-A load record ends with the digest of the file's data, which is everything before the Parquet footer. Whoever rewrites
-a file either loses the record or leaves a digest that no longer fits.
+A load record ends with the digest of the file's data, which is everything before the Parquet footer. A program
+that rewrites a file either loses the record or leaves a digest that does not match any more.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def data_sha256(path: Path) -> str:
 
 
 def write_record(path: Path, provisional: str, final: str) -> None:
-    """Replace the record that a file was written with by one that knows the file's data, in the same place.
+    """Replace the provisional record in a file by the final one, in the same place.
 
     The metadata belong to the footer, whose length is fixed once the file is written, so the final record is padded.
     """

@@ -1,4 +1,4 @@
-"""DuckDB, loaded at its first use: it takes 50 MB, and a run that loads another destination does not need it."""
+"""DuckDB, imported when it is first used: it takes 50 MB, and other destinations do not need it."""
 
 from typing import TYPE_CHECKING
 

@@ -44,12 +44,11 @@ from taxi_platform.trips.load_record import (
 )
 from taxi_platform.trips.partitions import TripMonth
 
-HOLDER = f"{DATA_SHA256} of "
+DATA_SHA256_OF = f"{DATA_SHA256} of "
 """Prefix of the keys of `LoadRecord.content` that hold the digests of the files that have the duplicates."""
 
-
 DUPLICATES_MEMORY_LIMIT = "1GB"
-"""Duplicates are few, and take no memory, unless a month was published under the name of another."""
+"""Limit while duplicates are searched. They are few unless a month was published under the name of another."""
 
 
 def load(lake: Lake, file: RawFile) -> MergeResult:
@@ -136,7 +135,7 @@ def find_duplicates(connection: duckdb.DuckDBPyConnection, lake: Path, month: Tr
 def _foreign_file(
     connection: duckdb.DuckDBPyConnection, paths: Iterable[str], names: Mapping[str, str]
 ) -> PermanentError | None:
-    """Return an error that names the first of the files that lacks our columns, None if all have them."""
+    """Return an error that names the first file without the platform's columns, None if all have them."""
     for path in paths:
         try:
             query = "select unique_row_id, filename, {pickup}, {dropoff} from read_parquet($path) limit 0"
@@ -154,20 +153,21 @@ def _records(connection: duckdb.DuckDBPyConnection, folder: Path, colour: Colour
 
 
 def _is_current(folder: Path, records: Mapping[str, LoadRecord], month: TripMonth, sha256: str) -> bool:
-    """Return whether the month is loaded and would be loaded the same again.
+    """Return whether the month is loaded and a reload would change nothing.
 
-    A file that has its duplicates must still have the same rows: the same version may have been loaded again since,
-    without rows that a third file had by then, and rows may have been deleted by hand.
+    A file that has its duplicates must still have the same rows: it may have been reloaded since, without rows that a
+    third file has, and rows may have been deleted by hand.
     """
     if not is_current(records, month, sha256):
         return False
     record = records[month.filename]
     return is_unchanged(file_path(folder, month), record) and all(
-        _holder_sha256(folder, month.colour, name) == record.content.get(HOLDER + name) for name in record.skipped
+        _data_sha256_of(folder, month.colour, name) == record.content.get(DATA_SHA256_OF + name)
+        for name in record.skipped
     )
 
 
-def _holder_sha256(folder: Path, colour: Colour, name: str) -> str | None:
+def _data_sha256_of(folder: Path, colour: Colour, name: str) -> str | None:
     """Return the digest of the data of the file that has duplicates, None if there is no such file."""
     month = TripMonth.from_file(colour, name)
     path = month and file_path(folder, month)
@@ -180,7 +180,7 @@ def _with_duplicates(
     skipped, content = {}, {}
     for name, rows in duplicates.items():
         skipped[name] = Skipped(rows, records[name].sha256 if name in records else "")
-        content[HOLDER + name] = _holder_sha256(folder, colour, name)
+        content[DATA_SHA256_OF + name] = _data_sha256_of(folder, colour, name)
     return replace(record, skipped=skipped, content=content)
 
 
@@ -195,7 +195,7 @@ def _unchanged(records: Mapping[str, LoadRecord], month: TripMonth) -> MergeResu
 
 
 def _move(source: Path, target: Path) -> None:
-    """Rename a file into place so that neither a crash nor a power failure leaves less than one whole version."""
+    """Rename a file into place. After a crash or a power failure the old or the new version is there, whole."""
     make_lake_folder(target.parent)
     force_to_disk(source)
     source.replace(target)

@@ -61,7 +61,7 @@ def _link(path: Path, link: Path) -> Path | None:
         try:
             link.hardlink_to(path)
         except FileNotFoundError:
-            # A file that is replaced at this moment can fail as well.
+            # The same error occurs if the file is replaced at this moment.
             if not path.exists():
                 return None
         except OSError:

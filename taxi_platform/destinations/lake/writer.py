@@ -1,4 +1,4 @@
-"""Writes a published file's rows as a Parquet file; DuckDB does all the work, and no row passes through Python."""
+"""Writes the rows of a published file as a Parquet file, in DuckDB: no row passes through Python."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _COPY = "copy ({rows}) to $target (format parquet, compression zstd, kv_metadata
 def write_rows(connection: duckdb.DuckDBPyConnection, file: RawFile, target: Path, record: str) -> None:
     """Write all rows of a published file, with this load record in the metadata.
 
-    Raise BadFile for a value that does not fit its type, and SourceUnavailable if the file is another one by now.
+    Raise BadFile for a value that does not fit its type, SourceUnavailable if the file was replaced meanwhile.
     """
     before = _file_on_disk(file)
     parameters = {
@@ -69,7 +69,7 @@ def write_rows(connection: duckdb.DuckDBPyConnection, file: RawFile, target: Pat
 def _refuse_out_of_range(connection: duckdb.DuckDBPyConnection, file: RawFile, target: Path) -> None:
     """Raise BadFile for a number or a time that DuckDB reads and Postgres does not store.
 
-    The file's statistics tell: they lack the limits of a column with an infinite number.
+    The file's statistics show which columns to read: those of a column with an infinite number have no limits.
     """
     found = connection.execute(
         "select distinct path_in_schema from parquet_metadata($path) where stats_min like '%(BC)%' "
@@ -93,9 +93,8 @@ def write_rows_without(connection: duckdb.DuckDBPyConnection, source: Path, targ
 
 
 def provisional_record(record: LoadRecord) -> str:
-    """Return the text of a load record with room for the fields that are not known yet."""
-    text = record.to_json()
-    return text + " " * SPARE_BYTES
+    """Return the text of a load record with space for the fields that are not known yet."""
+    return record.to_json() + " " * SPARE_BYTES
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, rows: str, parameters: dict[str, Any]) -> int:
@@ -145,7 +144,7 @@ def _row_id_texts(colour: Colour) -> str:
 
 
 def _bad_value(file: RawFile, message: str) -> BadFile:
-    """Return DuckDB's complaint about a value with the file's own names."""
+    """Return DuckDB's error about a value, with the file's own line and column."""
     line = re.search(r"CSV Error on Line: (\d+)", message)
     found = re.search(r'converting column "([^"]+)"\. (.+)', message)
     names = dict(zip(_csv_columns(file), file.header, strict=True))

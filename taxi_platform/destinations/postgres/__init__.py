@@ -1,1 +1,1 @@
-"""The PostgreSQL destination."""
+"""The PostgreSQL destination: a partition of `<colour>_tripdata` for each month."""

@@ -1,4 +1,4 @@
-"""What Postgres has, as its catalog says: the attached months with their load records, and changes by hand."""
+"""Reads from the server's catalog which months are attached, their load records, and changes by hand."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ def count_rows(connection: psycopg.Connection, partition: Partition, condition: 
 
 
 def changes_by_hand(connection: psycopg.Connection, partition: Partition) -> str | None:
-    """Return what the triggers recorded of a partition since it was loaded, as a sentence; None if nothing."""
+    """Return a sentence about the changes that triggers recorded since the partition was loaded, None without any."""
     disabled = connection.execute(
         "select 1 from pg_trigger where tgrelid = %s and tgname = any(%s) and tgenabled not in ('O', 'A')",
         [partition.oid, [RECORD_CHANGE, RECORD_TRUNCATE]],
@@ -102,7 +102,7 @@ def changes_by_hand(connection: psycopg.Connection, partition: Partition) -> str
 
 
 def is_intact(connection: psycopg.Connection, partition: Partition) -> bool:
-    """Return whether a partition has the rows that were loaded, as far as their number and the triggers say."""
+    """Return whether a partition has the rows that were loaded, judged by their number and by the triggers."""
     record = partition.record
     try:
         complete = record is None or count_rows(connection, partition) == record.rows_in_table

@@ -1,4 +1,4 @@
-"""The PostgreSQL destination: what it offers to the rest of the platform."""
+"""PostgreSQL as a `Destination`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict

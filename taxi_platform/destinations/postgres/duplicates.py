@@ -24,7 +24,7 @@ from taxi_platform.trips.partitions import TripMonth
 CREATE_DUPLICATES = "create temp table duplicates (unique_row_id text, pickup timestamp, filename text)"
 
 FEW = 1000
-"""Up to so many pickups are looked up one by one through the BRIN index; for more a join is faster."""
+"""Up to this number, pickups are looked up one by one through the BRIN index; for more a join is faster."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Staged:
 
 
 def find_duplicates(connection: psycopg.Connection, staging: Staged, partitions: Mapping[str, Partition]) -> None:
-    """Note the rows that these partitions have and the staged month may have; the month's own version is left out."""
+    """Insert into `duplicates` the rows of other months' partitions that the staged month may have too."""
     for partition in partitions.values():
         if partition.filename != staging.month.filename:
             try:
                 with connection.transaction():
                     _find_duplicates_in(connection, staging, partition)
             except psycopg.errors.UndefinedTable:
-                # Replaced meanwhile: step 7 finds that it changed and looks it up again.
+                # Replaced meanwhile: step 7 notices that and reads it again.
                 continue
 
 
@@ -80,7 +80,7 @@ def _find_duplicates_in(connection: psycopg.Connection, staging: Staged, partiti
 def find_duplicates_again(
     connection: psycopg.Connection, staging: Staged, before: Mapping[str, Partition], now: Mapping[str, Partition]
 ) -> None:
-    """Look up the partitions that were attached, replaced or detached since step 5."""
+    """Repeat step 5 for the partitions that were attached, replaced or detached since."""
     names = before.keys() | now.keys()
     changed = [name for name in names if getattr(before.get(name), "oid", 0) != getattr(now.get(name), "oid", 0)]
     connection.execute("delete from pg_temp.duplicates where filename = any(%s)", [changed])

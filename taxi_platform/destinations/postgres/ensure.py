@@ -1,7 +1,6 @@
 """Create the tables, triggers and views that are missing, and add columns to tables of an earlier version.
 
-Nothing here rewrites or reads rows. A table that cannot be brought in line by adding columns is refused and left as it
-is.
+No row is read or rewritten. A table that differs by more than missing columns is refused and left as it is.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,7 +31,7 @@ def ensure_tables(connection: psycopg.Connection, colour: Colour, *, seconds: fl
     """Create what is missing of a colour's table and of what all colours share. Step 1 in docs/architecture.md.
 
     Raise ForeignTable if a table of that name was not created by the platform, and TableBusy if its readers block a
-    change for so many seconds.
+    change for `seconds`.
     """
     if not list(_missing(connection, colour)):
         return
@@ -74,7 +73,7 @@ def _missing(connection: psycopg.Connection, colour: Colour) -> Iterator[sql.Com
 
 
 def _columns_of_parent(connection: psycopg.Connection, colour: Colour) -> dict[str, str] | None:
-    """Return the types of the table's columns by name, or None if there is no table. Raise ForeignTable."""
+    """Return the types of the table's columns by name, None if it does not exist. Raise ForeignTable."""
     found = connection.execute(
         "select relkind::text, pg_get_partkeydef(oid) from pg_class where oid = to_regclass(%s)", [parent_name(colour)]
     ).fetchone()
@@ -133,7 +132,7 @@ def _missing_columns(colour: Colour, columns: Mapping[str, str]) -> Iterator[sql
 
 
 def _missing_triggers(connection: psycopg.Connection, colour: Colour) -> Iterator[sql.Composed]:
-    """Yield the statements for triggers that record changes by hand, which are missing after an earlier version."""
+    """Yield the statements for triggers that record changes by hand, which tables of an earlier version lack."""
     found = connection.execute(
         "select tgenabled::text from pg_trigger where tgrelid = to_regclass(%s) and tgname = %s",
         [parent_name(colour), RECORD_CHANGE],
@@ -145,7 +144,7 @@ def _missing_triggers(connection: psycopg.Connection, colour: Colour) -> Iterato
             "create trigger {} after insert or update or delete on {} for each row execute function {}()"
         ).format(trigger, parent_table(colour), function)
     elif found[0] not in ("O", "A"):
-        # What was changed while it was disabled is not known, so all loaded months count as changed.
+        # Changes while it was disabled are not known, so all loaded months count as changed.
         yield sql.SQL("alter table {} enable trigger {}").format(parent_table(colour), trigger)
         for filename in records_of(attached(connection, colour)):
             yield sql.SQL(

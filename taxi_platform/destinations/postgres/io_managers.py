@@ -12,7 +12,7 @@ from taxi_platform.trips.partitions import TripMonth
 
 
 class PostgresMonths(dg.ConfigurableIOManager):
-    """Staged and loaded months. The record that says so is a comment on the month's table; nothing else is stored."""
+    """References to staged and loaded months. Their record is a comment on the month's table, so nothing is stored."""
 
     postgres: dg.ResourceDependency[Postgres]
 
@@ -20,7 +20,7 @@ class PostgresMonths(dg.ConfigurableIOManager):
         """Store nothing."""
 
     def load_input(self, context: dg.InputContext) -> StagedMonth | LoadedMonth:
-        """Return the month as the input's type asks for it. Raise NotStaged if there is none."""
+        """Return a StagedMonth or a LoadedMonth, as the input is annotated. Raise NotStaged if there is none."""
         month = TripMonth.from_key(context.asset_partition_key)
         if context.dagster_type.typing_type is StagedMonth:
             return find_staged(self.postgres, month)

@@ -1,4 +1,4 @@
-"""Waiting for locks: short timeouts that are retried, and the error that names the sessions in the way."""
+"""Lock timeouts that are retried, and the error that names the blocking sessions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from taxi_platform.errors import TableBusy
 Result = TypeVar("Result")
 
 MERGE_LOCK_TIMEOUT = "5min"
-"""For the merge lock. Other merges hold it for milliseconds, or for seconds if they skip duplicates; ANALYZE longer."""
+"""For the merge lock. A merge holds it for milliseconds, or seconds if it skips duplicates; ANALYZE holds it longer."""
 
 SWAP_TIMEOUT = "1500ms"
-"""For locks that readers block; readers that come later wait behind it as long.
+"""For locks that running queries block. Queries that start later wait behind them, so the timeout is short.
 
 It must be longer than the server's deadlock_timeout, one second, after which the server cancels an autovacuum that
-is in the way.
+blocks the lock.
 """
 
 
@@ -48,9 +48,9 @@ def retry_while_locked(
     seconds: float,
     waits_for: Callable[[], tuple[str, Sequence[int], bool]],
 ) -> Result:
-    """Call until it gets its locks. Raise TableBusy after so many seconds.
+    """Return what `call` returns, called again after each lock timeout. Raise TableBusy after `seconds`.
 
-    `waits_for` returns what could not be done, the tables to be locked, and whether readers are in the way.
+    `waits_for` returns what could not be done, the tables to be locked, and whether readers block the locks.
     """
 
     def give_up(state: RetryCallState) -> Result:
@@ -59,8 +59,8 @@ def retry_while_locked(
             blockers = cursor.execute(
                 statement("blockers").format(), {"tables": list(tables), "readers": readers}
             ).fetchall()
-        named = "; ".join(map(str, blockers)) or "no session any more"
-        pids = ", ".join(str(blocker.pid) for blocker in blockers) or "none any more"
+        named = "; ".join(map(str, blockers)) or "none at present"
+        pids = ", ".join(str(blocker.pid) for blocker in blockers) or "none at present"
         raise TableBusy(
             f"{what} for {state.seconds_since_start:.0f} s, because other sessions lock the table: {named}.",
             f"End their transactions first (blocking pids: {pids}; select pg_terminate_backend(pid) ends one).",

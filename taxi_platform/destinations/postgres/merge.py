@@ -87,7 +87,7 @@ def merge(postgres: Postgres, month: TripMonth) -> MergeResult:
 
 
 def _merge_once(connection: psycopg.Connection, month: TripMonth) -> tuple[LoadRecord, LoadRecord | None, bool]:
-    # Staging first: what another run attaches between the two look-ups is found by the second.
+    # Staging first: a partition that another run attaches between the two queries is found by the second.
     staging = _find_staged(connection, month)
     partitions = attached(connection, month.colour)
     if staging is None:
@@ -130,7 +130,7 @@ def _find_staged(connection: psycopg.Connection, month: TripMonth) -> Staged | N
 
 
 def _lock_staging(connection: psycopg.Connection, staging: Staged) -> None:
-    """Lock the staging table, and make sure that no other run replaced it since it was found."""
+    """Lock the staging table. Raise TableReplacedError if another run replaced it since it was found."""
     try:
         connection.execute(sql.SQL("lock table {}").format(staging_table(staging.month)))
     except psycopg.errors.UndefinedTable:
@@ -151,7 +151,7 @@ def _loaded_record(connection: psycopg.Connection, partitions: Mapping[str, Part
 
 
 def _is_same(record: LoadRecord, loaded: LoadRecord, month: TripMonth) -> bool:
-    """Return whether the new record says the same rows as the loaded one."""
+    """Return whether the new record describes the same rows as the loaded one."""
     return loaded.skipped == record.skipped and is_current(
         {month.filename: replace(loaded, skipped={})}, month, record.sha256
     )

@@ -1,6 +1,6 @@
-"""Connections to the Postgres server, made the same way everywhere.
+"""Connections to the Postgres server, all with the same session settings.
 
-How its errors are classified is in `server_errors`, how the embedded server is run in `taxi_platform.local`.
+`server_errors` classifies the server's errors; `taxi_platform.local` runs the embedded server.
 """
 
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ from taxi_platform.settings import Settings
 
 DATABASE = "ny_taxi"
 
-# The row id is made of the server's text forms of times and numbers, so both are fixed; the rest keeps settings of a
-# role or a server from changing what a load does. `YMD` makes the server reject day-month forms instead of guessing.
-# A merge of milliseconds does not pay for compiling its queries.
+# The row id is made of the server's text forms of times and numbers, so both are fixed; the rest overrides settings of
+# a role or a server that would change a load. `YMD` makes the server reject day-month forms instead of guessing.
+# `jit`: compiling the queries of a merge takes longer than the merge.
 _SESSION = """
 set datestyle = 'ISO, YMD'; set extra_float_digits = 1; set timezone = 'UTC'; set client_encoding = 'UTF8';
 set search_path = public; set quote_all_identifiers = off; set default_transaction_isolation = 'read committed';
@@ -44,7 +44,7 @@ class Postgres(dg.ConfigurableResource):
     _embedded_url: str | None = PrivateAttr(default=None)
 
     def resolve_url(self) -> str:
-        """Return the server's URL, which may contain a password; start the embedded server if it is that one."""
+        """Return the server's URL, which may contain a password. Start the embedded server if no other is set."""
         if self.url:
             return self.url
         settings = Settings()
@@ -85,9 +85,9 @@ class Postgres(dg.ConfigurableResource):
 
 
 def checked_url(url: str) -> str:
-    """Return the URL if libpq can read it and takes no part of the password for something else; else raise BadSetting.
+    """Return the URL. Raise BadSetting if libpq cannot parse it or would read a part of the password as host or port.
 
-    libpq's own message would show the URL, or what it took for a host or a port.
+    libpq's own message would show that part of the password.
     """
     place, _, path = url.partition("://")[2].partition("?")[0].partition("/")
     try:

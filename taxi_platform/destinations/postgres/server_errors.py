@@ -29,22 +29,22 @@ def classified(error: psycopg.Error, url: str) -> TaxiError:
     state = error.sqlstate or ""
     if url and not state and isinstance(error, psycopg.OperationalError):
         state = sqlstate_of_refusal(url)
-    says = error.diag.message_primary or _first_line(error)
+    message = error.diag.message_primary or _first_line(error)
     if state in ("42501", "25006"):
         return MissingRight(
-            f"Postgres: {says}.",
+            f"Postgres: {message}.",
             "The platform's user needs CONNECT, CREATE and TEMPORARY on the database and CREATE on schema public, and "
             "must own the tables it loads. deploy/postgres/trips.sql creates such a user.",
         )
-    if state.startswith(("28", "3D")) or (not state and _REFUSED_AT_CONNECT.search(says)):
-        return BadSetting(f"Postgres refused the connection: {says}", "Correct TAXI_POSTGRES_URL.")
+    if state.startswith(("28", "3D")) or (not state and _REFUSED_AT_CONNECT.search(message)):
+        return BadSetting(f"Postgres refused the connection: {message}", "Correct TAXI_POSTGRES_URL.")
     if _TRANSIENT.match(state) or (not state and isinstance(error, psycopg.OperationalError)):
         return DatabaseUnavailable(
-            f"Postgres does not respond or interrupted the work: {says}",
+            f"Postgres does not respond or interrupted the work: {message}",
             "Is the server running, and is its address in TAXI_POSTGRES_URL right?",
         )
     remedy = next((text for prefix, text in _REMEDIES.items() if state.startswith(prefix)), "Nothing was changed.")
-    return PermanentError(f"Postgres rejected a statement: {says} (SQLSTATE {state or 'none'}).", remedy)
+    return PermanentError(f"Postgres rejected a statement: {message} (SQLSTATE {state or 'none'}).", remedy)
 
 
 def _first_line(error: psycopg.Error) -> str:

@@ -1,7 +1,7 @@
 """Loads a file's rows into the month's staging table, which the merge attaches. Steps 2 to 4 in docs/architecture.md.
 
 Rows are written once: the table's `unique_row_id` is a generated column while they are copied. Only a complete and
-counted table gets the month's staging name; the next run drops what a killed run leaves.
+counted table gets the month's staging name; the next run drops the tables of killed runs.
 """
 
 import secrets
@@ -66,7 +66,7 @@ def stage(postgres: Postgres, file: RawFile) -> StagedMonth:
             if rows != file.rows:
                 raise BadFile(
                     f"{rows:,} rows arrived in Postgres, {file.rows:,} were counted during validation",
-                    "Nothing was staged. Report the file to the platform's maintainers.",
+                    "Nothing was staged. Please report the file.",
                     filename=month.filename,
                 )
             return StagedMonth(month, _finish(connection, file, name), is_loaded=False)
@@ -98,12 +98,12 @@ def not_staged(month: TripMonth) -> NotStaged:
     """Return the error for a month that is neither staged nor completely loaded."""
     return NotStaged(
         f"Nothing is staged for {month}, and {parent_name(month.colour)} does not have all of its rows unchanged.",
-        f"Materialize the asset with what it is made from: --select '+key:postgres_tripdata' --partition '{month}'.",
+        f"Materialize it with its upstream assets: --select '+key:postgres_tripdata' --partition '{month}'.",
     )
 
 
 def drop_orphans(connection: psycopg.Connection) -> None:
-    """Drop what killed runs left: loading tables whose advisory lock is free."""
+    """Drop the loading tables of killed runs: those whose advisory lock is free."""
     tables = connection.execute(
         "select relname from pg_class where relnamespace = to_regnamespace(%s) and relkind = 'r' "
         "and relname ~ '_loading_[0-9a-f]{8}$'",
@@ -124,7 +124,7 @@ def loading_name(month: TripMonth) -> str:
 def _loading_table(connection: psycopg.Connection, file: RawFile) -> Iterator[str]:
     """Create a table of this run's own and yield its name; drop it if the block fails.
 
-    The session's advisory lock says that the table is in use.
+    The session's advisory lock marks the table as in use.
     """
     name = loading_name(file.month)
     table = sql.Identifier(SCHEMA, name)
@@ -213,7 +213,7 @@ def _finish(connection: psycopg.Connection, file: RawFile, name: str) -> LoadRec
             columns=_recorded_columns(month.colour),
         )
         connection.execute(record_on(table, record))
-        # Two runs of one month may be here at once.
+        # Two runs of one month may rename their tables at once.
         connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [staging_name(month)])
         connection.execute(sql.SQL("drop table if exists {}").format(staging_table(month)))
         connection.execute(sql.SQL("alter table {} rename to {}").format(table, sql.Identifier(staging_name(month))))

@@ -218,7 +218,7 @@ def test_each_asset_can_be_materialized_alone(platform: Platform, mirror: HttpMi
     step, says = failure(platform.run(GREEN, "postgres_tripdata"))
     assert step == "postgres_tripdata"
     assert "Nothing is staged for green|2020-04" in says
-    assert "Materialize the asset with what it is made from" in says
+    assert "Materialize it with its upstream assets" in says
 
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
     assert shown(platform.run(GREEN, "postgres_staging"), "postgres_staging")["rows_staged"] == 1

@@ -108,7 +108,7 @@ def test_swap_reports_objects_that_depend_on_partition(load: Load, write: Write,
 
 
 def test_merge_without_staging_says_what_to_do(postgres: Postgres) -> None:
-    with pytest.raises(NotStaged, match=r"with what it is made from.*--partition 'green\|2020-04'"):
+    with pytest.raises(NotStaged, match=r"with its upstream assets.*--partition 'green\|2020-04'"):
         merge(postgres, APRIL)
 
 

@@ -1,7 +1,7 @@
 -- Rows of the colour's other files that the new file may contain as well: by row id, pickup and file.
 --
 -- Equal row ids have equal pickups, so two files can share a row only where one of them has it as an out-of-month row.
--- The row id does not tell a row that has only a pickup from one that has only a dropoff.
+-- A row that has only a pickup can have the row id of one that has only a dropoff.
 create temp table candidates as
 with out_of_month as (
     select distinct coalesce({pickup}, {dropoff}) as pickup_at

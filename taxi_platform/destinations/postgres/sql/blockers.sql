@@ -1,6 +1,6 @@
 -- The sessions whose locks on these tables keep the platform waiting. A first load waits only for sessions that lock a
--- whole table; `readers` says that reading and writing sessions count too. Of another role's session a role without
--- pg_read_all_stats sees neither state nor start, so these may be null.
+-- whole table; with `readers`, reading and writing sessions count too. State and start of another role's session are null
+-- for a role without pg_read_all_stats.
 select distinct
     activity.pid,
     activity.usename,

@@ -1,4 +1,4 @@
--- The names of what all colours share, as far as it exists. It reads the catalog's tables, because functions such as
+-- The names of the existing objects that all colours share. It reads the catalog's tables, because functions such as
 -- to_regclass may return what this session has cached since the transaction began.
 select nspname::text from pg_namespace where nspname = %(schema)s
 union all
