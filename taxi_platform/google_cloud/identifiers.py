@@ -12,54 +12,40 @@ from taxi_platform.errors import BadSetting
 Sql = NewType("Sql", str)
 """Text that may be part of a statement: constant, or made of validated identifiers. Values are query parameters."""
 
-_PROJECT = re.compile(r"[a-z][a-z0-9.:-]{0,61}[a-z0-9]")
-_DATASET = re.compile(r"[A-Za-z0-9_]{1,1024}")
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
-_LOCATION = re.compile(r"[A-Za-z][A-Za-z0-9-]+")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
-
 
 def valid_project(name: str) -> str:
     """Return the project id. Raise BadSetting if it does not have the form of one."""
-    if not _PROJECT.fullmatch(name):
-        raise BadSetting(
-            f"GCP_PROJECT_ID is not a project id: {name!r}.",
-            "Use the id that the console shows: lower case letters, digits and hyphens.",
-        )
-    return name
+    remedy = "Use the id that the console shows: lower case letters, digits and hyphens."
+    return _valid("GCP_PROJECT_ID", "project id", name, r"[a-z][a-z0-9.:-]{0,61}[a-z0-9]", remedy)
 
 
 def valid_dataset(name: str) -> str:
     """Return the dataset's name. Raise BadSetting if BigQuery does not accept it."""
-    if not _DATASET.fullmatch(name):
-        raise BadSetting(
-            f"GCP_DATASET is not a dataset name: {name!r}.",
-            "Use letters, digits and underscores, and no hyphen, "
-            f"for example {re.sub(r'[^A-Za-z0-9_]+', '_', name) or 'zoomcamp'}.",
-        )
-    return name
+    example = re.sub(r"[^A-Za-z0-9_]+", "_", name) or "zoomcamp"
+    remedy = f"Use letters, digits and underscores, and no hyphen, for example {example}."
+    return _valid("GCP_DATASET", "dataset name", name, r"[A-Za-z0-9_]{1,1024}", remedy)
 
 
 def valid_bucket(name: str) -> str:
     """Return the bucket's name. Raise BadSetting if Google does not accept it."""
-    if not _BUCKET.fullmatch(name):
-        raise BadSetting(
-            f"GCP_BUCKET_NAME is not a bucket name: {name!r}.",
-            "Use 3 to 63 lower case letters, digits, hyphens, underscores and dots.",
-        )
-    return name
+    remedy = "Use 3 to 63 lower case letters, digits, hyphens, underscores and dots."
+    return _valid("GCP_BUCKET_NAME", "bucket name", name, r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", remedy)
 
 
 def valid_location(name: str) -> str:
     """Return the location. Raise BadSetting if it does not have the form of one."""
-    if not _LOCATION.fullmatch(name):
-        raise BadSetting(f"GCP_LOCATION is not a location: {name!r}.", "Use for example us-central1 or EU.")
+    return _valid("GCP_LOCATION", "location", name, r"[A-Za-z][A-Za-z0-9-]+", "Use for example us-central1 or EU.")
+
+
+def _valid(setting: str, kind: str, name: str, pattern: str, remedy: str) -> str:
+    if not re.fullmatch(pattern, name):
+        raise BadSetting(f"{setting} is not a {kind}: {name!r}.", remedy)
     return name
 
 
 def identifier(name: str) -> Sql:
     """Return the name of a table or column as a part of a statement. Raise ValueError if it is not one."""
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,299}", name):
         raise ValueError(f"not a table or column name: {name!r}")
     return Sql(name)
 
