@@ -21,7 +21,7 @@ help:
 	@echo "make test-bounds the same with the lowest and the newest versions that pyproject.toml allows; half an hour"
 	@echo "make lint     ruff and pyright alone"
 	@echo "make format   format the code with ruff"
-	@echo "make bench    measure the speed of loading; 40 minutes and 15 GB of disk"
+	@echo "make bench    measure the speed of loading; 50 minutes and 15 GB of disk"
 	@echo "make chaos    random faults against the guarantees, by seed; minutes"
 	@echo "make clean    remove .venv, caches and the demo; rows of real trips stay"
 

@@ -1,9 +1,9 @@
-"""Runs the benchmarks on an embedded server of their own and prints one table of ratios.
+"""Run the benchmarks on an embedded server of their own and print one table of ratios.
 
     python -m benchmarks [group ...]
 
-Everything takes 40 minutes and 15 GB of disk under the system's folder for temporary files (TMPDIR). With
-TAXI_POSTGRES_URL in the environment another server is measured, in databases that are made and dropped there.
+All groups take 50 minutes and 15 GB of disk in the folder for temporary files (TMPDIR). With TAXI_POSTGRES_URL in the
+environment another server is measured, in temporary databases.
 """
 
 import os
@@ -36,13 +36,13 @@ SMALLER = {"journey-small"}
 """Groups that are measured only when they are named."""
 DOCS = Path(__file__).parents[1] / "docs"
 KEPT = {(): DOCS / "benchmarks.json", ("journey",): DOCS / "journey.json"}
-"""Where the seconds of all groups, and of the journey alone, are kept."""
+"""Files for the seconds of all groups, and for those of the journey alone. Others are written to ./benchmarks.json."""
 
 
 def main(names: list[str]) -> None:
     unknown = set(names) - set(GROUPS)
     if unknown:
-        sys.exit(f"no group {', '.join(sorted(unknown))}; there are: {', '.join(GROUPS)}")
+        sys.exit(f"There is no group {', '.join(sorted(unknown))}. Choose from: {', '.join(GROUPS)}.")
     with tempfile.TemporaryDirectory(prefix="taxi-platform-bench-") as name:
         folder = Path(name)
         embedded = None if os.environ.get("TAXI_POSTGRES_URL") else EmbeddedPostgres(folder / "postgres")
@@ -57,7 +57,7 @@ def main(names: list[str]) -> None:
             print(report.table(found))
             print(f"\nAll seconds: {path}")
         finally:
-            report.write_json(path, bench, found)  # also what was measured before an interruption
+            report.write_json(path, bench, found)  # after an interruption, what was measured before it
             if embedded:
                 embedded.remove()
     if not names:

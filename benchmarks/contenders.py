@@ -1,7 +1,7 @@
-"""The other ways of loading a month: what the server can take at all, and what is usual.
+"""Other ways of loading a month: bare COPY as the lower bound, the Kestra flow, pandas and dlt.
 
-Each is the plainest honest form of it, on the same server and settings, from the .csv.gz on disk; the floor alone is
-given the uncompressed CSV. Ours is in `load.py`.
+Each is a plain implementation on the same server and settings, from the .csv.gz on disk; only bare COPY gets the
+uncompressed CSV. `load` has the platform's own way.
 """
 
 import os
@@ -25,7 +25,7 @@ _READ = 1 << 20
 
 
 def floor(url: str, work: Work) -> None:
-    """Bare COPY of the CSV into an unlogged table: no ids, no second table, nothing durable."""
+    """COPY the uncompressed CSV into an unlogged table: no row ids, no second table, not durable."""
     columns = list(work.month.colour.required_columns)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(create("create unlogged table floor ({})", columns))
@@ -33,14 +33,14 @@ def floor(url: str, work: Work) -> None:
 
 
 def flow_tables(url: str, colour: Colour) -> None:
-    """The two tables that the flow keeps."""
+    """Create the two tables of the flow."""
     with psycopg.connect(url, autocommit=True) as connection:
         for table in ("flow_tripdata", "flow_staging"):
             connection.execute(create(f"create table if not exists {table} ({{}})", colour.table_columns))
 
 
 def flow(url: str, work: Work) -> None:
-    """As the Kestra flow does it: gunzip, COPY into a staging table, UPDATE with md5 and filename, MERGE by row id."""
+    """Load as the Kestra flow does: gunzip, COPY to a staging table, UPDATE with md5 and filename, MERGE by row id."""
     colour = work.month.colour
     unpacked = work.gz.with_suffix("")
     with unpacked.open("wb") as file:
@@ -71,7 +71,7 @@ def flow_statements(month: TripMonth) -> list[sql.Composed]:
 
 
 def pandas(url: str, work: Work) -> None:
-    """The script that learners write first: read_csv in chunks of 100,000 and to_sql."""
+    """Load with pandas, as learners do first: read_csv in chunks of 100,000 rows and to_sql."""
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg2://"))
     times = [column.name for column in (work.month.colour.pickup, work.month.colour.dropoff)]
     for chunk in pd.read_csv(work.gz, chunksize=100_000, parse_dates=times, low_memory=False):
@@ -80,18 +80,18 @@ def pandas(url: str, work: Work) -> None:
 
 
 def dlt(url: str, work: Work) -> None:
-    """dlt: a pipeline from the CSV to Postgres that merges on the columns of the row id."""
+    """Load with dlt: a pipeline from the CSV to Postgres that merges on the columns of the row id."""
     os.environ |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR"}
     dlt = import_module("dlt")
     colour = work.month.colour
     times = [column.name for column in (colour.pickup, colour.dropoff)]
-    # A chunk's own types would differ from the next one's where one has empty fields.
+    # pandas would infer other types for a chunk with empty fields.
     types: dict[Hashable, Any] = {
         column.name: "float64" for column in colour.required_columns if column.kind in (Kind.INTEGER, Kind.NUMBER)
     }
     types |= {column.name: "string" for column in colour.required_columns if column.kind in (Kind.TEXT, Kind.CODE)}
 
-    # VendorID may be empty, which a key may not be.
+    # Without VendorID, because a key must not be empty.
     @dlt.resource(
         name="dlt_tripdata",
         write_disposition="merge",

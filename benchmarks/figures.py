@@ -1,6 +1,6 @@
-"""What is measured: groups of figures, each a ratio of contenders that run in turn.
+"""Groups of figures, each a ratio of contenders that are measured alternately.
 
-A group's function gives its figures; what it loads, it loads into databases of its own.
+A group is a function that returns its figures. It loads into databases of its own.
 """
 
 import sys
@@ -18,7 +18,7 @@ from benchmarks.work import Files, StockPostgres, Work, empty_database, settle
 
 ROUNDS = 3
 MONTHS = 24
-"""That ours loads one after another; the flow loads the first year."""
+"""Months that the platform loads one after another. The flow loads only the first year."""
 YEAR = 12
 SMALL = 1000
 STOCK = ", stock settings"
@@ -26,7 +26,7 @@ STOCK = ", stock settings"
 
 @dataclass
 class Bench:
-    """The server, the files, and what was measured: seconds, and megabytes, of each contender, by group."""
+    """The server, the files, and the measured seconds and megabytes of each contender, by group."""
 
     server_url: str
     files: Files
@@ -41,19 +41,19 @@ class Bench:
         return median(self.measured[group][contender])
 
     def ratio(self, group: str, above: str, below: str) -> float:
-        """The median of the rounds' ratios: the machine's speed may change from round to round."""
+        """Return the median of the rounds' ratios, because the machine's speed may change from round to round."""
         rounds = self.measured[group]
         return median(a / b for a, b in zip(rounds[above], rounds[below], strict=True))
 
     def time(self, group: str, name: str, way: Callable[[str, Work], None], url: str, work: Work) -> None:
-        """Measures one of the other ways."""
+        """Measure one of the other ways of loading."""
         settle(url)
         began = time.monotonic()
         way(url, work)
         self.note(group, name, time.monotonic() - began)
 
     def load(self, group: str, name: str, loader: Loader, url: str, work: Work) -> None:
-        """Measures ours."""
+        """Measure the platform."""
         loader.prepare(work)
         settle(url)
         loader.go()
@@ -61,9 +61,11 @@ class Bench:
 
     @contextmanager
     def loader(self, url: str, *, ready: bool = True) -> Iterator[Loader]:
-        """A loading process on a database. It has loaded a small month before, so that no figure has the first one's
-        making of tables and reading of modules in it."""
-        with tempfile.TemporaryDirectory(dir=self.folder) as home, Loader(url, Path(home)) as loader:
+        """Yield a loading process on a database.
+
+        A `ready` one has loaded a small month, so that no figure includes the creation of tables and imports.
+        """
+        with tempfile.TemporaryDirectory(dir=self.folder) as directory, Loader(url, Path(directory)) as loader:
             if ready:
                 loader.load(self.files.month(30, rows=SMALL))
             yield loader
@@ -71,7 +73,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table."""
+    """A line of the table of results."""
 
     name: str
     value: float
@@ -80,7 +82,7 @@ class Figure:
 
 
 def first_month(bench: Bench, server: str = "") -> list[Figure]:
-    """The floor, ours and the flow, each into a database where nothing stands. `server` names another than usual."""
+    """Compare bare COPY, the platform and the flow, each into an empty database. `server` names another server."""
     group, work = f"first month{server}", bench.files.month(0)
     for _ in range(ROUNDS):
         with empty_database(bench.server_url) as url:
@@ -97,7 +99,7 @@ def first_month(bench: Bench, server: str = "") -> list[Figure]:
 
 
 def stock(bench: Bench) -> list[Figure]:
-    """The first month and a month again on a server with PostgreSQL's own settings."""
+    """Measure a first month and a changed file on a server with PostgreSQL's default settings."""
     server = StockPostgres(bench.folder / "stock")
     try:
         other = replace(bench, server_url=server.start())
@@ -107,7 +109,7 @@ def stock(bench: Bench) -> list[Figure]:
 
 
 def others(bench: Bench) -> list[Figure]:
-    """pandas and dlt, in turn with ours."""
+    """Compare pandas and dlt with the platform."""
     group, work = "other ways", bench.files.month(0)
     for _ in range(ROUNDS):
         with empty_database(bench.server_url) as url:
@@ -123,7 +125,7 @@ def others(bench: Bench) -> list[Figure]:
 
 
 def again(bench: Bench, server: str = "") -> list[Figure]:
-    """A month that is loaded already, from a file that changed; no other month is in the table."""
+    """Compare the reload of a month from a changed file. The table has no other month."""
     group = f"again from a changed file{server}"
     before, work = bench.files.month(0), bench.files.month(0, changed=True)
     for _ in range(ROUNDS):
@@ -134,15 +136,15 @@ def again(bench: Bench, server: str = "") -> list[Figure]:
             contenders.flow_tables(url, work.month.colour)
             contenders.flow(url, before)
             bench.time(group, "flow", contenders.flow, url, work)
-    return [
-        Figure(f"flow ÷ ours, a month again from a changed file{server}", bench.ratio(group, "flow", "ours"), "≥ 5.5")
-    ]
+    return [Figure(f"flow ÷ ours, reload from a changed file{server}", bench.ratio(group, "flow", "ours"), "≥ 5.5")]
 
 
 def backfill(bench: Bench) -> list[Figure]:
-    """Month after month, ours twice as many as the flow, each in a database of its own: what the server does in the
-    background about a month falls on the next one of the same contender. After a year the first month is loaded again
-    from a changed file."""
+    """Compare backfills: the platform loads 24 months, the flow twelve, each in a database of its own.
+
+    So the server's background work for a month slows only the same contender. After twelve months the first one is
+    reloaded from a changed file.
+    """
     group = "backfill"
     months = [bench.files.month(number) for number in range(MONTHS)]
     changed = bench.files.month(0, changed=True)
@@ -168,7 +170,7 @@ def backfill(bench: Bench) -> list[Figure]:
         ),
         Figure("flow ÷ ours, the whole year", bench.ratio(group, "flow, a year", "ours, a year"), ""),
         Figure(
-            "flow ÷ ours, a month again from a changed file, in a year's table",
+            "flow ÷ ours, reload from a changed file, in a year's table",
             bench.ratio(group, "flow, changed file", "ours, changed file"),
             "≥ 5.5",
         ),
@@ -181,7 +183,7 @@ def backfill(bench: Bench) -> list[Figure]:
 
 
 def side_by_side(bench: Bench) -> list[Figure]:
-    """Two months in two processes at once, and one after the other."""
+    """Compare two months in two processes at the same time with one after the other."""
     group = "two months"
     works = [bench.files.month(0), bench.files.month(1)]
     for _ in range(ROUNDS):
@@ -210,7 +212,7 @@ def side_by_side(bench: Bench) -> list[Figure]:
 
 
 def memory(bench: Bench) -> list[Figure]:
-    """The most memory that a loading process takes, Python and Dagster included."""
+    """Measure the peak memory of a loading process, Python and Dagster included."""
     group = "peak memory"
     for times, rows in ((1, "1.5 million rows"), (4, "6 million rows")):
         for _ in range(ROUNDS):

@@ -1,13 +1,14 @@
-"""Bytes that a month costs on Google Cloud, ours and the flow's: computed from published files, nothing is run there.
+"""Bytes that a month costs on Google Cloud, for the platform and for the Kestra flow, computed from published files.
 
     python -m benchmarks.google <folder of green .csv.gz files>
 
-Uploaded: the flow sends the uncompressed CSV, ours the published gzip. Scanned: BigQuery counts the logical bytes of
-the columns that a statement names, in the partitions that it cannot leave out. The flow's statements read the external
-table once, its own monthly table once, and the column unique_row_id of the whole merged table in each MERGE. Ours
-(`taxi_platform/destinations/bigquery/sql/`) read the external table and the monthly table once, the monthly table's
-pickups and row ids once more each, and of the merged table the file's own days: names and pickups for two counts.
-BigQuery's least charge of 10 MB a table and query is left out; so are days that neighbouring months touch.
+Nothing is run on Google Cloud. Uploaded: the flow uploads the uncompressed CSV, the platform the published gzip.
+Scanned: BigQuery counts the logical bytes of the columns that a statement names, in the partitions that it does not
+prune. The flow's statements read the external table once, its monthly table once, and the column unique_row_id of the
+whole merged table in each MERGE. The platform's (`taxi_platform/destinations/bigquery/sql/`) read the external table
+and the monthly table once, the monthly table's pickups and row ids once more each, and of the merged table the file's
+own days: file names and pickups for two counts. BigQuery's minimum of 10 MB per table and query, and days that
+neighbouring months share, are left out.
 """
 
 import csv
@@ -28,7 +29,7 @@ _FIXED = {Kind.TIME: 8, Kind.INTEGER: 8, Kind.NUMBER: 16}
 
 @dataclass(frozen=True)
 class Month:
-    """A file as both ways move it."""
+    """A published file and its sizes."""
 
     name: str
     rows: int
@@ -55,7 +56,7 @@ class Month:
 
 
 def read(path: Path) -> Month:
-    """Counts a published file."""
+    """Return the rows and sizes of a published file."""
     colour = COLOURS[path.name.partition("_")[0]]
     kinds = {column.name: column.kind for column in colour.columns}
     with gzip.open(path) as file:
@@ -72,7 +73,7 @@ def read(path: Path) -> Month:
 
 
 def table(months: list[Month]) -> Iterator[str]:
-    """In Markdown, as if the months were loaded one after another into an empty table."""
+    """Yield a Markdown table, for months that are loaded one after another into an empty table."""
     yield "| file | uploaded, flow | ours | flow ÷ ours | scanned, flow | ours | flow ÷ ours |"
     yield "|---|---|---|---|---|---|---|"
     before = 0

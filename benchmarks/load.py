@@ -1,10 +1,10 @@
-"""Ours: the platform's own assets and checks, in a process of their own that waits for a word to begin.
+"""A process that loads months with the platform's own assets and checks, and measures them.
 
-    python -m benchmarks.load <database URL> <folder of files> <home>
+    python -m benchmarks.load <database URL> <data directory>
 
-Reads months from standard input, one a line; for each it brings the file (not timed), says `ready`, waits for an
-empty line, loads, and says what that took as JSON: from the beginning of `postgres_staging` to the end of the last
-check, with all that Dagster writes down in between.
+It reads months from standard input, one per line. For each it downloads the file, which is not measured, prints
+`ready`, waits for an empty line, loads the month, and prints the measured figures as JSON. The time is that from the
+start of `postgres_staging` to the end of the last check, including Dagster's own writes.
 """
 
 import json
@@ -25,20 +25,19 @@ from taxi_platform.source.assets import raw_csv
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a load took."""
+    """Measured figures of a load."""
 
     seconds: float
     peak_megabytes: float
-    """Of the process, since its start."""
+    """Peak memory of the process since its start."""
 
 
 class Loader:
-    """A process that loads months into a database; to be closed."""
+    """A process that loads months into a database, as a context manager."""
 
-    def __init__(self, url: str, home: Path) -> None:
-        self._home = home
+    def __init__(self, url: str, directory: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.load", url, str(home)],
+            [sys.executable, "-m", "benchmarks.load", url, str(directory)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -46,17 +45,17 @@ class Loader:
         )
 
     def prepare(self, work: Work) -> None:
-        """Brings the file, and makes all ready to load it."""
-        self._say(json.dumps([str(work.folder), work.month.key]))
-        said = self._hear()
-        if said != "ready":
-            raise RuntimeError(f"the loading process could not prepare {work.month}: {said!r}")
+        """Download the file, so that it can be loaded."""
+        self._write(json.dumps([str(work.folder), work.month.key]))
+        response = self._read()
+        if response != "ready":
+            raise RuntimeError(f"the loading process could not prepare {work.month}: {response!r}")
 
     def go(self) -> None:
-        self._say("")
+        self._write("")
 
     def wait(self) -> Loaded:
-        return Loaded(**json.loads(self._hear()))
+        return Loaded(**json.loads(self._read()))
 
     def load(self, work: Work) -> Loaded:
         self.prepare(work)
@@ -72,12 +71,12 @@ class Loader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _say(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         assert self._process.stdin
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
-    def _hear(self) -> str:
+    def _read(self) -> str:
         assert self._process.stdout
         return self._process.stdout.readline().strip()
 
@@ -104,7 +103,7 @@ def _serve() -> None:
 
 
 def _peak_megabytes() -> float:
-    """From Linux's own count for this program; getrusage's begins with that of the process that started it."""
+    """Return the peak memory of this process; getrusage's includes that of the process that started it."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.split("VmHWM:", 1)[1].split()[0]) / 1024
 

@@ -1,9 +1,9 @@
-"""What the parts of a copy cost: the row id in several forms, the index of out-of-month rows, the log, the streams.
+"""Time of the parts of a copy: the row id in several forms, the index of out-of-month rows, the log, the streams.
 
     python -m benchmarks.parts
 
-Copies the month of the other benchmarks into tables that differ in one thing, on an embedded server of its own, and
-prints what each takes: the medians of the rounds, in which all take their turn.
+It copies a month into tables that differ in one property, on an embedded server of its own, and prints the median of
+several rounds for each table.
 """
 
 import tempfile
@@ -43,22 +43,22 @@ class Way:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a copy takes."""
+    """Measured cost of a copy."""
 
     seconds: float
     processor_seconds: float
-    """Of all that the machine does meanwhile, client and background processes included."""
+    """Of the whole machine, client and background processes included."""
     log_megabytes: float
     """Of write-ahead log."""
 
 
 def ways(month: TripMonth) -> dict[str, Way]:
-    """By name; the first is what the platform does."""
+    """Return the ways by name. The first is the platform's."""
     taken = row_id_expression(month).as_string(None)
     names = [column.folded_name for column in month.colour.row_id]
     pickup, dropoff = names[1:3]
     texts = [f"coalesce({name}::text, '')" for name in names if name not in (pickup, dropoff)]
-    # Only a function may say of a time's text that it never changes.
+    # A cast of a time to text is not immutable, a function that is declared so is.
     times = [f"coalesce(trip_months.time_text({name}), '')" for name in (pickup, dropoff)]
     return {
         "as it is: two streams, row id, index of out-of-month rows": Way(taken),
@@ -80,7 +80,7 @@ def ways(month: TripMonth) -> dict[str, Way]:
 
 
 def copy(url: str, work: Work, way: Way) -> Cost:
-    """Copies the month into a new table."""
+    """Copy the month into a new table, and measure it."""
     colour = work.month.colour
     with psycopg.connect(url, autocommit=True) as connection:
         ensure_tables(connection, colour)
@@ -110,13 +110,13 @@ def copy(url: str, work: Work, way: Way) -> Cost:
 
 
 def _busy() -> float:
-    """Seconds that all processors together have worked since the machine started."""
+    """Return the seconds that all processors together have worked since the machine started."""
     times = psutil.cpu_times()
     return times.user + times.system
 
 
 def _log_bytes(url: str) -> int:
-    """How far the server's write-ahead log has come."""
+    """Return the position in the server's write-ahead log, in bytes."""
     with psycopg.connect(url) as connection:
         found = connection.execute("select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::int8").fetchone()
     return found[0] if found else 0
@@ -137,7 +137,7 @@ def _copy(url: str, work: Work, blocks: Iterator[bytes], lock: Lock) -> None:
 
 
 def _plain(text: str) -> sql.SQL:
-    return sql.SQL(text)  # pyright: ignore[reportArgumentType]: text of ours
+    return sql.SQL(text)  # pyright: ignore[reportArgumentType]
 
 
 def _row_id_function(work: Work) -> sql.Composed:

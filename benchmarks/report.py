@@ -15,7 +15,7 @@ from benchmarks.figures import Bench, Figure
 
 
 def table(figures: list[Figure]) -> str:
-    """The figures in Markdown."""
+    """Return the figures as a Markdown table."""
     lines = ["| figure | measured | goal |", "|---|---|---|"]
     return "\n".join(
         lines + [f"| {f.name} | {f.value:.2f}{f' {f.unit}' if f.unit else ''} | {f.goal} |" for f in figures]
@@ -23,7 +23,7 @@ def table(figures: list[Figure]) -> str:
 
 
 def write_json(path: Path, bench: Bench, figures: list[Figure]) -> None:
-    """Everything, with the seconds that the ratios are made of."""
+    """Write all figures, with the seconds that the ratios are computed from."""
     facts = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
@@ -35,7 +35,7 @@ def write_json(path: Path, bench: Bench, figures: list[Figure]) -> None:
 
 
 def machine() -> dict[str, str | int | float]:
-    """What the figures were measured on."""
+    """Return a description of the machine."""
     info = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.+)", info.read_text()) if info.exists() else None
     return {
@@ -49,7 +49,7 @@ def machine() -> dict[str, str | int | float]:
 
 
 def server(url: str) -> dict[str, str]:
-    """The server's version and the settings that bear on loading."""
+    """Return the server's version and the settings that affect loading."""
     names = [
         "server_version",
         "shared_buffers",
@@ -67,7 +67,7 @@ def server(url: str) -> dict[str, str]:
 
 
 def plot(path: Path, measured: dict[str, dict[str, list[float]]]) -> None:
-    """Cost against month number; nothing when the backfill was not measured."""
+    """Plot seconds by month number. Do nothing if the backfill was not measured."""
     if "backfill" not in measured:
         return
     plot = import_module("matplotlib.figure").Figure(figsize=(7, 3.6), layout="constrained")

@@ -1,9 +1,9 @@
-"""What a data set of a given size needs: computed from one loaded month and from the journey's figures.
+"""Disk, time and cost of data sets, computed from one loaded month and from the journey's figures.
 
     python -m benchmarks.sizing > docs/sizing.md
 
-Loads a generated yellow month into an embedded server and a lake in a temporary data directory, reads the sizes there,
-and multiplies. Seconds per row come from docs/journey.json.
+It loads a generated yellow month into an embedded server and a lake in a temporary data directory, reads the sizes
+there, and multiplies. Seconds per row come from docs/journey.json.
 """
 
 import json
@@ -31,7 +31,7 @@ SCOPES = {
     "yellow and green, 2019 to July 2021": 133_000_000,
     "all of TLC's trips, 2009 to 2026, with for-hire vehicles": 4_000_000_000,
 }
-"""Rows: the contract's row counts for 2020, TLC's published totals for the others, rounded."""
+"""Rows: those of the published files for 2020, TLC's published totals for the others, rounded."""
 
 BIGQUERY_STORAGE = 0.02
 """US dollars per GB and month of active logical storage; list price in us-central1."""
@@ -58,13 +58,13 @@ class Sizes:
 
 
 def measure() -> Sizes:
-    """Load one month into Postgres and the lake, and return what it takes."""
+    """Load one month into Postgres and the lake, and return its sizes."""
     with tempfile.TemporaryDirectory(prefix="taxi-platform-sizing-") as name:
         folder = Path(name)
         path = write_sample(folder / "files", MONTH, ROWS)
         rows = read(path).rows
-        os.environ |= {"TAXI_HOME": str(folder / "home"), "TAXI_SOURCE_URL": (folder / "files").as_uri()}
-        server = embedded_server(folder / "home")
+        os.environ |= {"TAXI_HOME": str(folder / "data"), "TAXI_SOURCE_URL": (folder / "files").as_uri()}
+        server = embedded_server(folder / "data")
         try:
             server.start()
             url = server.ensure_database()
@@ -80,7 +80,7 @@ def measure() -> Sizes:
                 indexes = _number(connection, f"select sum(pg_indexes_size(inhrelid)) {partitions}")
         finally:
             server.remove()
-        [parquet] = (folder / "home").rglob("*.parquet")
+        [parquet] = (folder / "data").rglob("*.parquet")
         month = read(path)
         return Sizes(
             gzip=path.stat().st_size / rows,
@@ -156,7 +156,7 @@ def page(sizes: Sizes, rate: float) -> str:
             "Loading a month costs the same whatever the table's size, so the disk sets the limit of loading: all of "
             "yellow and green fits on a laptop, and all of TLC's trips need the disk in the last column. Queries set "
             "the limit earlier. A query that reads every month of a table larger than memory reads it from disk: at "
-            f"500 MB per second, {SCOPES['yellow and green, 2019 to July 2021'] * sizes.table / 5e8 / 60:.0f} minutes "
+            f"500 MB per second, {SCOPES['yellow and green, 2019 to July 2021'] * sizes.table / 5e8:.0f} seconds "
             f"for the second column and {4e9 * sizes.table / 5e8 / 3600:.1f} hours for the last.",
             "",
             "From there on use the lake or BigQuery. The lake stores columns, so a query over two columns reads a "

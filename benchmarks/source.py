@@ -2,8 +2,8 @@
 
     python -m benchmarks.source <parquet file> <csv.gz file> [duckdb]
 
-converts one file, in a process of its own whose peak memory is that of the conversion. `make bench GROUPS=source`
-compares these with curl and gunzip, and with DuckDB.
+This command converts one file in a process of its own, whose peak memory is that of the conversion. `make bench
+GROUPS=source` compares both with curl and gunzip and with DuckDB.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a small month costs as a whole process, next to a graph of three assets that do nothing."""
+"""The time of a small month as a whole process, compared with a graph of three assets that do nothing."""
 
 import os
 import subprocess
@@ -14,10 +14,10 @@ _ROWS = 10_000
 
 
 def startup(bench: Bench) -> list[Figure]:
-    """Both through `dagster asset materialize`, the server running, the file to be fetched from a folder."""
+    """Measure both with `dagster asset materialize`. The server runs already, and the file is copied from a folder."""
     group = "10,000 rows as a process"
-    with empty_database(bench.server_url) as url, tempfile.TemporaryDirectory(dir=bench.folder) as home:
-        settings = {"TAXI_POSTGRES_URL": url, "TAXI_HOME": home}
+    with empty_database(bench.server_url) as url, tempfile.TemporaryDirectory(dir=bench.folder) as directory:
+        settings = {"TAXI_POSTGRES_URL": url, "TAXI_HOME": directory}
         for turn in range(ROUNDS + 2):
             work = bench.files.month(turn, rows=_ROWS)
             nothing = ["-f", str(Path(__file__).with_name("nothing.py")), "--select", "*"]

@@ -1,4 +1,4 @@
-"""The work that is measured: generated months in the mirror's form, and empty databases on the server."""
+"""What the benchmarks load and where to: generated months in the mirror's layout, and empty databases."""
 
 import gzip
 import mmap
@@ -21,13 +21,13 @@ from taxi_platform.trips.partitions import TripMonth
 ROWS = 1_500_000
 _MEMORY = 3 << 29
 _PIECE = bytes(1 << 20)
-# The shortest month: its days exist in every other.
+# The shortest month, because its days exist in every other month.
 _BASE = TripMonth.from_key("yellow|2019-02")
 
 
 @dataclass(frozen=True)
 class Work:
-    """A month's file in a folder laid out as the mirror is, with the same text uncompressed beside it."""
+    """A month's file in a folder with the mirror's layout, and the same text uncompressed."""
 
     month: TripMonth
     folder: Path
@@ -42,20 +42,20 @@ class Work:
 
 
 class Files:
-    """Makes files, each once, in a folder. Months differ in their dates alone, so that each costs the same to load."""
+    """A folder of generated files. Months differ only in their dates, so that each takes the same time to load."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def month(self, number: int, *, rows: int = ROWS, times: int = 1, changed: bool = False) -> Work:
-        """The month of that number, from 0 on. `times` repeats its rows; `changed` makes another version of it."""
+        """Return month number `number`, from 0. `times` repeats its rows; `changed` returns another version of it."""
         name = f"{_BASE.start.year + number // 12}-{number % 12 + 1:02}"
         work = Work(TripMonth(_BASE.colour, name), self._folder / f"{rows}-{times}{'-changed' if changed else ''}")
         if not work.gz.exists():
             header, text = self._base(rows)
             text = text.replace(f"{_BASE.month}-".encode(), f"{name}-".encode()) * times
             if changed:
-                # Another flag is no other row id: the flow then has nothing to insert, and all to look up.
+                # The flag is not part of the row id, so the flow looks up all rows and inserts none.
                 text = text.replace(b",N,", b",Y,", 1000)
             work.gz.parent.mkdir(parents=True, exist_ok=True)
             work.csv.write_bytes(header + text)
@@ -72,13 +72,13 @@ class Files:
 
 
 class StockPostgres(EmbeddedPostgres):
-    """The embedded server with the settings that PostgreSQL comes with; only where it listens is ours."""
+    """The embedded server with PostgreSQL's default settings, apart from the address that it listens on."""
 
     settings: ClassVar = {name: SERVER_SETTINGS[name] for name in ("listen_addresses", "unix_socket_directories")}
 
 
 def settle(url: str) -> None:
-    """Makes all contenders begin alike: what was changed before is on the disk, and the machine's memory is at hand."""
+    """Give all contenders the same start: earlier changes are on the disk, and memory is allocated to the machine."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("checkpoint")
     os.sync()
@@ -86,8 +86,11 @@ def settle(url: str) -> None:
 
 
 def _take_memory() -> None:
-    """Uses as much memory as a load does, and gives it back. A virtual machine may have to get it from its host first,
-    which took as long as half a load, and fell on one month and not on the next."""
+    """Use as much memory as a load does, and release it.
+
+    A virtual machine may have to request it from its host, which was seen to take half the time of a load, in one month
+    and not in the next.
+    """
     with mmap.mmap(-1, _MEMORY) as memory:
         for offset in range(0, _MEMORY, len(_PIECE)):
             memory[offset : offset + len(_PIECE)] = _PIECE
@@ -95,7 +98,7 @@ def _take_memory() -> None:
 
 @contextmanager
 def empty_database(server_url: str) -> Iterator[str]:
-    """The URL of a database that is dropped at the end."""
+    """Create a database, yield its URL, and drop it at the end."""
     name = f"bench_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
