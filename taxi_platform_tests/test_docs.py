@@ -19,6 +19,8 @@ from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.api_server import Answer, api_server
 
 ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 IDEAS = {
     "flow",
     "namespace",
@@ -154,6 +156,36 @@ def test_commands_of_flows_succeed(tmp_path: Path, postgres_url: str, emulators:
     assert len(commands()) == 7
     made = {path.relative_to(tmp_path / "home").as_posix() for path in (tmp_path / "home").rglob("*.*")}
     assert {"products.duckdb", "products/products.json", "raw/yellow/yellow_tripdata_2019-01.csv.gz"} <= made
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub derives them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@EACH_PAGE
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if not link.startswith("https://"):
+            name, _, anchor = link.partition("#")
+            target = page.parent / name if name else page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
+
+
+@EACH_PAGE
+def test_named_files_exist(page: Path) -> None:
+    names = re.findall(r"`([\w./-]+\.(?:py|sql|yaml|toml|md))`", page.read_text(encoding="utf-8"))
+    places = ("taxi_platform", "taxi_platform_tests", "benchmarks", "deploy")
+    for name in names:
+        assert (ROOT / name).exists() or any(next((ROOT / each).rglob(name), None) for each in places), name
+
+
+@EACH_PAGE
+def test_named_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"(?:^ *|`)make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)) <= targets
 
 
 def test_figures_equal_measured_ones() -> None:
