@@ -1,1 +1,1 @@
-"""What is made of the loaded trips: dbt's marts in every destination, TLC's zones, and the report."""
+"""Analytics on the loaded trips: dbt's marts in every destination, TLC's zones, and the report."""

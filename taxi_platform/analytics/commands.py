@@ -17,9 +17,9 @@ from taxi_platform.data_directory import shown
     show_default=True,
     help="The destination whose marts are shown.",
 )
-@click.option("--open/--no-open", "opens", default=True, help="Open the page in a browser; the default.")
+@click.option("--open/--no-open", "opens", default=True, help="Open the page in a browser.")
 def report(destination: str, opens: bool) -> None:
-    """Make the report of what the marts hold, as one HTML page, and open it."""
+    """Create the report on a destination's marts, one HTML page, and open it."""
     marts = chosen_marts(MARTS, destination)
     made = make_report(marts, marts.destination.resources({}))
     click.echo(f"{made.trips:,} trips of {made.months} months: {shown(made.page)}")

@@ -1,4 +1,4 @@
-"""dbt, run as a process: Dagster's processes never import it, which would cost 1.5 s and 81 MB in each of them."""
+"""dbt as a process of its own. Dagster's processes do not import it, which takes 1.5 s and 81 MB in each of them."""
 
 import fcntl
 import json
@@ -39,17 +39,11 @@ class Node:
     failures: int | None
     """Of a test: rows that violate it."""
     seconds: float
-    relation: str | None
-    """Of a model or seed: its table or view, quoted."""
 
     @property
     def name(self) -> str:
         """The model's or test's name in the project."""
         return self.unique_id.split(".")[2]
-
-    @property
-    def is_test(self) -> bool:
-        return self.unique_id.startswith("test.")
 
     @property
     def succeeded(self) -> bool:
@@ -65,7 +59,7 @@ class Dbt:
     folder: Path
     """Holds the project's copy, `target` and `logs`; used by one process at a time."""
     environment: Mapping[str, str]
-    """What profiles.yml reads."""
+    """The variables that profiles.yml reads."""
     executable: Path | None = None
     """The `dbt` to run; None for the one beside the Python that runs."""
 
@@ -143,7 +137,6 @@ def _node(result: Mapping) -> Node:
         message=result["message"] or "",
         failures=result["failures"],
         seconds=result["execution_time"],
-        relation=result.get("relation_name"),
     )
 
 

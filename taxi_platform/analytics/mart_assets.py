@@ -1,4 +1,4 @@
-"""The dbt models as assets: one multi-asset per destination, whose run starts dbt once for all that is selected."""
+"""The dbt models as assets: one multi-asset per destination, whose run starts dbt once for all selected models."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any

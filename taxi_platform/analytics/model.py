@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 TRIPS = "trips"
-"""Stands among the dependencies for the destination's table of trips."""
+"""Placeholder in `depends_on` for the destination's table of trips."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The shapes of TLC's taxi zones, simplified from the published shapefile until a page can hold them.
+"""The shapes of TLC's taxi zones, simplified from the published shapefile so that they fit into one page.
 
 `python -m taxi_platform.analytics.zone_shapes taxi_zones.zip` writes the copy that is shipped, taxi_zones.geojson.
 """

@@ -1,1 +1,1 @@
-"""The report: one HTML page and a picture of what a destination's marts hold."""
+"""The report on a destination's marts: one HTML page and a picture."""

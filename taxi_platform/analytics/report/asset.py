@@ -25,7 +25,7 @@ _READ = ("dim_zones", "zone_revenue_by_file", "hourly_trips_by_file")
 
 @dataclass(frozen=True)
 class Report:
-    """A report that was made."""
+    """A finished report."""
 
     page: Path
     picture: Path
@@ -34,7 +34,7 @@ class Report:
 
 
 class ReportConfig(dg.Config):
-    """What the report is made from."""
+    """The source of the report."""
 
     destination: str = Field(
         default="", description="Name of the destination whose marts are shown; empty for the first one."
@@ -54,7 +54,7 @@ def make_report(marts: Marts, resources: Resources) -> Report:
         int((figures.months["trips"] > 0).sum()),
     )
     write_whole(report.page, html_page(figures, shapes))
-    # Others may read it, for example a web server.
+    # Readable for other accounts, for example a web server's.
     report.page.chmod(0o644)
     report.picture.write_bytes(picture(figures, shapes))
     return report

@@ -1,6 +1,6 @@
 """The charts of the report, as Vega-Lite specifications made with altair.
 
-Each chart draws rows that are summed up already: in the page those of the chosen months, in the picture all.
+Each chart draws aggregated rows: in the page those of the chosen months, in the picture those of all months.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The report's page and picture, made from figures and charts."""
+"""The report's page and picture, drawn from its figures."""
 
 import json
 from datetime import UTC, datetime
