@@ -7,22 +7,17 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from taxi_platform.analytics.dbt_process import locked
 from taxi_platform.analytics.marts import Marts, Query
 from taxi_platform.data_directory import make_folder
 from taxi_platform.destinations.base import Resources
+from taxi_platform.destinations.lake.libraries import duckdb
 from taxi_platform.destinations.lake.resource import Lake
 from taxi_platform.destinations.lake.snapshot import lake_files, snapshot
-from taxi_platform.lazy_import import LazyModule
 from taxi_platform.settings import Settings
 from taxi_platform.trips.columns import COLOURS
-
-if TYPE_CHECKING:
-    import duckdb
-else:
-    duckdb = LazyModule("duckdb")
 
 
 class LakeMarts(Marts):

@@ -6,11 +6,10 @@ from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import Conninfo
 
 from taxi_platform.analytics.marts import Marts, Query
 from taxi_platform.destinations.base import Resources
-from taxi_platform.destinations.postgres.resource import Postgres, checked_url
+from taxi_platform.destinations.postgres.resource import Postgres, checked_url, libpq_environment
 
 _LOCK = "select pg_advisory_lock(hashtext('taxi_platform marts'))"
 
@@ -58,5 +57,4 @@ def dbt_environment(url: str) -> dict[str, str]:
         "DBT_ENV_SECRET_POSTGRES_PASSWORD": found.pop("password", ""),
     }
     # The other parameters, such as sslmode, have environment variables of libpq's own.
-    variables = {each.keyword.decode(): each.envvar.decode() for each in Conninfo.get_defaults() if each.envvar}
-    return environment | {variables[key]: value for key, value in found.items() if key in variables}
+    return environment | libpq_environment(found)

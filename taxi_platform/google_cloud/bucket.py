@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from taxi_platform.errors import GoogleUnavailable, MissingRight, NotStaged
 from taxi_platform.google_cloud.connection import STORAGE_ROLES, GoogleCloud
-from taxi_platform.google_cloud.errors import READ_TIMEOUT, WRITE_TIMEOUT, retry_for
+from taxi_platform.google_cloud.errors import read_options, write_options
 from taxi_platform.google_cloud.libraries import exceptions, google_crc32c, storage
 
 CHUNK_BYTES = 16 * 1024 * 1024
@@ -41,7 +41,7 @@ def console_url(bucket: storage.Bucket, name: str) -> str:
 
 def get_object(bucket: storage.Bucket, name: str, *, retry_seconds: float) -> storage.Blob | None:
     """Return the object's current version, None if it does not exist."""
-    return bucket.get_blob(name, timeout=READ_TIMEOUT, retry=retry_for(retry_seconds))
+    return bucket.get_blob(name, **read_options(retry_seconds))
 
 
 def upload(
@@ -64,7 +64,7 @@ def upload(
         if found.metadata != metadata:
             # The same bytes, uploaded by another program.
             found.metadata = dict(metadata)
-            found.patch(timeout=READ_TIMEOUT, retry=retry_for(retry_seconds))
+            found.patch(**read_options(retry_seconds))
         return Uploaded(found, sent=False)
     blob: storage.Blob | None = bucket.blob(name, chunk_size=CHUNK_BYTES)
     assert blob is not None
@@ -77,8 +77,7 @@ def upload(
             checksum="crc32c",
             # It also makes repeating a request safe whose response was lost.
             if_generation_match=found.generation if found else 0,
-            timeout=WRITE_TIMEOUT,
-            retry=retry_for(retry_seconds),
+            **write_options(retry_seconds),
         )
     except exceptions.PreconditionFailed:
         # Another run, or a first attempt whose response was lost, replaced that version.
@@ -102,18 +101,14 @@ def ensure_bucket(cloud: GoogleCloud) -> tuple[storage.Bucket, bool]:
     with cloud.open_bucket("preparing the bucket") as bucket:
         client = bucket.client
         try:
-            found = client.lookup_bucket(name, timeout=READ_TIMEOUT, retry=retry_for(cloud.retry_seconds))
+            found = client.lookup_bucket(name, **read_options(cloud.retry_seconds))
             created = found is None
             if created:
                 bucket.iam_configuration.uniform_bucket_level_access_enabled = True
-                found = client.create_bucket(
-                    bucket, location=location, timeout=READ_TIMEOUT, retry=retry_for(cloud.retry_seconds)
-                )
+                found = client.create_bucket(bucket, location=location, **read_options(cloud.retry_seconds))
         except (exceptions.Conflict, exceptions.Forbidden) as error:
             raise _foreign_bucket(name) from error
-        granted = found.test_iam_permissions(
-            list(PERMISSIONS), timeout=READ_TIMEOUT, retry=retry_for(cloud.retry_seconds)
-        )
+        granted = found.test_iam_permissions(list(PERMISSIONS), **read_options(cloud.retry_seconds))
     missing = [permission for permission in PERMISSIONS if permission not in granted]
     if missing:
         raise MissingRight(

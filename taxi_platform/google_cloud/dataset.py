@@ -11,7 +11,7 @@ import dagster as dg
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from taxi_platform.errors import BadSetting
-from taxi_platform.google_cloud.errors import READ_TIMEOUT, WRITE_TIMEOUT, is_transient, retry_for
+from taxi_platform.google_cloud.errors import WRITE_TIMEOUT, is_transient, read_options, retry_for, write_options
 from taxi_platform.google_cloud.identifiers import Sql, TableName
 from taxi_platform.google_cloud.libraries import bigquery, exceptions
 from taxi_platform.trips.partitions import TripMonth
@@ -112,34 +112,27 @@ class Dataset:
     def get_table(self, name: TableName) -> bigquery.Table | None:
         """Return the table as it is now, None if it does not exist."""
         try:
-            return self.client.get_table(str(name), retry=retry_for(self.retry_seconds), timeout=READ_TIMEOUT)
+            return self.client.get_table(str(name), **read_options(self.retry_seconds))
         except exceptions.NotFound:
             return None
 
     def create_table(self, table: bigquery.Table) -> None:
         """Create a table, unless one of that name exists."""
-        self.client.create_table(table, exists_ok=True, retry=retry_for(self.retry_seconds), timeout=WRITE_TIMEOUT)
+        self.client.create_table(table, exists_ok=True, **write_options(self.retry_seconds))
 
     def update_table(self, table: bigquery.Table, fields: Sequence[str]) -> bigquery.Table:
         """Write these properties of a table. Raise PreconditionFailed if it was changed since it was read."""
-        return self.client.update_table(table, fields, retry=retry_for(self.retry_seconds), timeout=WRITE_TIMEOUT)
+        return self.client.update_table(table, fields, **write_options(self.retry_seconds))
 
     def drop_table(self, name: TableName) -> None:
         """Drop a table, if it exists."""
-        self.client.delete_table(
-            str(name), not_found_ok=True, retry=retry_for(self.retry_seconds), timeout=WRITE_TIMEOUT
-        )
+        self.client.delete_table(str(name), not_found_ok=True, **write_options(self.retry_seconds))
 
     def first_rows(self, name: TableName, columns: Sequence[bigquery.SchemaField], n: int) -> list[Row]:
         """Return the first rows of a table, none if it does not exist. It is read without a query, at no cost."""
         try:
-            found = self.client.list_rows(
-                str(name),
-                selected_fields=columns,
-                max_results=n,
-                retry=retry_for(self.retry_seconds),
-                timeout=READ_TIMEOUT,
-            )
+            options = read_options(self.retry_seconds)
+            found = self.client.list_rows(str(name), selected_fields=columns, max_results=n, **options)
             return [dict(row) for row in found]
         except exceptions.NotFound:
             return []
@@ -155,14 +148,14 @@ def ensure_dataset(cloud: GoogleCloud) -> tuple[bigquery.Dataset, bool]:
         reference = bigquery.DatasetReference(dataset.project, dataset.name)
         created = False
         try:
-            found = client.get_dataset(reference, retry=retry_for(seconds), timeout=READ_TIMEOUT)
+            found = client.get_dataset(reference, **read_options(seconds))
         except exceptions.NotFound:
             created = True
             new = bigquery.Dataset(reference)
             new.location = dataset.location
             new.description = "New York's taxi trips."
-            client.create_dataset(new, exists_ok=True, retry=retry_for(seconds), timeout=READ_TIMEOUT)
-            found = client.get_dataset(reference, retry=retry_for(seconds), timeout=READ_TIMEOUT)
+            client.create_dataset(new, exists_ok=True, **read_options(seconds))
+            found = client.get_dataset(reference, **read_options(seconds))
         if (found.location or dataset.location).lower() != dataset.location.lower():
             raise BadSetting(
                 f"The location of the dataset {found.dataset_id} is {found.location}, and GCP_LOCATION is "
@@ -170,13 +163,8 @@ def ensure_dataset(cloud: GoogleCloud) -> tuple[bigquery.Dataset, bool]:
                 f"Set GCP_LOCATION to {found.location}, or GCP_DATASET to another name.",
             )
         # A dry run is free, and without permission to run jobs it fails before anything is uploaded.
-        client.query(
-            "SELECT 1",
-            job_config=bigquery.QueryJobConfig(dry_run=True, use_query_cache=False),
-            retry=retry_for(seconds),
-            job_retry=None,
-            timeout=READ_TIMEOUT,
-        )
+        dry = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False)
+        client.query("SELECT 1", job_config=dry, job_retry=None, **read_options(seconds))
     return found, created
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import requests
 
@@ -84,6 +85,16 @@ def retry_for(seconds: float) -> retry.Retry:
         return is_transient(error) or isinstance(error, requests.ReadTimeout)
 
     return retry.Retry(predicate=retriable, initial=0.5, multiplier=2, maximum=20, timeout=seconds)
+
+
+def read_options(seconds: float) -> dict[str, Any]:
+    """Return the client's arguments for a request that reads, retried for `seconds`."""
+    return {"retry": retry_for(seconds), "timeout": READ_TIMEOUT}
+
+
+def write_options(seconds: float) -> dict[str, Any]:
+    """Return the client's arguments for a request that writes or runs a statement, retried for `seconds`."""
+    return {"retry": retry_for(seconds), "timeout": WRITE_TIMEOUT}
 
 
 @contextmanager

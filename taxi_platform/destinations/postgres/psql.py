@@ -5,10 +5,9 @@ import sys
 
 import click
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import Conninfo
 
 from taxi_platform.data_directory import shown
-from taxi_platform.destinations.postgres.resource import checked_url
+from taxi_platform.destinations.postgres.resource import checked_url, libpq_environment
 from taxi_platform.local.instance import demo_directory, embedded_server
 from taxi_platform.local.server_account import wheel_programs
 from taxi_platform.settings import Settings
@@ -21,10 +20,8 @@ def sql_command(query: str | None) -> None:
 
     The database is the one of TAXI_POSTGRES_URL, else the embedded one, else the demo's if there is no other.
     """
-    parameters = conninfo_to_dict(checked_url(_trips_url()))
     # As environment variables, because other users of the machine can read a process's arguments.
-    variables = {option.keyword.decode(): option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
-    given = {variables[key]: str(value) for key, value in parameters.items() if key in variables}
+    given = libpq_environment(conninfo_to_dict(checked_url(_trips_url())))
     program = str(wheel_programs() / "psql")
     sys.stdout.flush()
     os.execve(program, [program, "--no-psqlrc", *(["--command", query] if query else [])], os.environ | given)

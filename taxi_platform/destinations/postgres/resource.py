@@ -3,12 +3,14 @@
 `server_errors` classifies the server's errors; `taxi_platform.local` runs the embedded server.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo
 from pydantic import Field, PrivateAttr
 
 from taxi_platform.destinations.postgres.server_errors import classified
@@ -82,6 +84,12 @@ class Postgres(dg.ConfigurableResource):
             # The next connection starts the embedded server again, on another port if necessary.
             self._embedded_url = None
             raise classified(error, url) from error
+
+
+def libpq_environment(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return connection parameters as libpq's environment variables, without those that have none."""
+    variables = {option.keyword.decode(): option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
+    return {variables[key]: str(value) for key, value in parameters.items() if key in variables}
 
 
 def checked_url(url: str) -> str:
