@@ -34,20 +34,19 @@ def prepare_to_fork(definitions: str) -> None:
     gc.enable()
 
 
-def _start_method() -> str:
-    """Return how to start a worker. Only a process without other threads can be forked, and on macOS none."""
-    forks = "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin"
-    return "fork" if forks and psutil.Process().num_threads() == 1 else "spawn"
+def _can_be_forked() -> bool:
+    """Return whether this process can be forked: on Linux, and if it has no other threads."""
+    return sys.platform == "linux" and psutil.Process().num_threads() == 1
 
 
 class WorkerProcess:
     """A worker that loads one month at a time. `others` are the workers that were started before."""
 
     def __init__(self, definitions: str, others: "Sequence[WorkerProcess]" = ()) -> None:
-        method = _start_method()
-        context = multiprocessing.get_context(method)
+        forks = _can_be_forked()
+        context = multiprocessing.get_context("fork") if forks else multiprocessing.get_context("spawn")
         self._tasks, tasks = context.Pipe()
-        inherited = [other._tasks for other in (*others, self)] if method == "fork" else []
+        inherited = [other._tasks for other in (*others, self)] if forks else []
         self._process = context.Process(target=worker.main, args=(definitions, tasks, inherited))
         self._process.start()
         tasks.close()
