@@ -4,13 +4,14 @@
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, LiteralString
 
 import dagster as dg
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import Conninfo
+from psycopg.pq import Conninfo, TransactionStatus
 from pydantic import Field, PrivateAttr
 
 from taxi_platform.destinations.postgres.server_errors import classified
@@ -30,6 +31,8 @@ set jit = off; set lock_timeout = 0; set statement_timeout = 0; set idle_in_tran
 set idle_session_timeout = 0;
 """
 _SESSION_FROM_17 = "set transaction_timeout = 0;"
+_RESET = "discard temp; select pg_advisory_unlock_all(); reset all;"
+"""What a step leaves in its session."""
 
 
 class Postgres(dg.ConfigurableResource):
@@ -43,13 +46,16 @@ class Postgres(dg.ConfigurableResource):
     merge_timeout: float = Field(
         default=60, description="Seconds to retry while other sessions' transactions block a merge."
     )
+    _settings: Settings | None = PrivateAttr(default=None)
     _embedded_url: str | None = PrivateAttr(default=None)
+    _kept: list[psycopg.Connection] | None = PrivateAttr(default=None)
+    """Connections that are not in use; None outside of a run."""
 
     def resolve_url(self) -> str:
         """Return the server's URL, which may contain a password. Start the embedded server if no other is set."""
         if self.url:
             return self.url
-        settings = Settings()
+        settings = self._settings = self._settings or Settings()
         if settings.postgres_url:
             return settings.postgres_url.get_secret_value()
         if self._embedded_url is None:
@@ -60,6 +66,17 @@ class Postgres(dg.ConfigurableResource):
         return self._embedded_url
 
     @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Postgres"]:
+        """Keep connections for the steps of one run: a connection costs as much processor time as a small query."""
+        self._kept = []
+        try:
+            yield self
+        finally:
+            kept, self._kept = self._kept, None
+            for connection in kept:
+                connection.close()
+
+    @contextmanager
     def connect(self, purpose: str) -> Iterator[psycopg.Connection]:
         """Yield a connection in autocommit mode; `purpose` is its application name in `pg_stat_activity`.
 
@@ -68,22 +85,41 @@ class Postgres(dg.ConfigurableResource):
         url = ""
         try:
             url = checked_url(self.resolve_url())
-            with (
-                ends_when_stopped(),
-                psycopg.connect(
-                    url,
-                    autocommit=True,
-                    connect_timeout=10,
-                    application_name=f"taxi_platform {purpose}",
-                ) as connection,
-            ):
-                is_from_17 = connection.info.server_version >= 170000
-                connection.execute(_SESSION + _SESSION_FROM_17 if is_from_17 else _SESSION)
-                yield connection
+            with ends_when_stopped():
+                connection = self._open(url, f"taxi_platform {purpose}")
+                try:
+                    yield connection
+                except BaseException:
+                    connection.close()
+                    raise
+                self._keep(connection)
         except psycopg.Error as error:
             # The next connection starts the embedded server again, on another port if necessary.
             self._embedded_url = None
             raise classified(error, url) from error
+
+    def _open(self, url: str, name: str) -> psycopg.Connection:
+        while self._kept:
+            connection = self._kept.pop()
+            with suppress(psycopg.Error):  # the server may have ended it meanwhile
+                connection.execute(sql.SQL("set application_name = {}").format(sql.Literal(name)))
+                return connection
+            connection.close()
+        connection = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name=name)
+        connection.execute(_session(connection))
+        return connection
+
+    def _keep(self, connection: psycopg.Connection) -> None:
+        if self._kept is not None and connection.info.transaction_status is TransactionStatus.IDLE:
+            with suppress(psycopg.Error):
+                connection.execute(_RESET + _session(connection))
+                self._kept.append(connection)
+                return
+        connection.close()
+
+
+def _session(connection: psycopg.Connection) -> LiteralString:
+    return _SESSION + _SESSION_FROM_17 if connection.info.server_version >= 170000 else _SESSION
 
 
 def libpq_environment(parameters: Mapping[str, Any]) -> dict[str, str]:
