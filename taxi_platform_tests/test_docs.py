@@ -188,6 +188,16 @@ def test_named_make_targets_exist(page: Path) -> None:
     assert set(re.findall(r"(?:^ *|`)make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)) <= targets
 
 
+def test_each_threat_names_tests_that_exist() -> None:
+    named = {row.get("who", row.get("what")): row["test"] for row in rows("security.md") if "test" in row}
+    assert len(named) >= 16
+    for who, cell in named.items():
+        tests = re.findall(r"\[(\w+)\]\((\S+)\)", cell)
+        assert tests, who
+        for name, path in tests:
+            assert name in defined_in(ROOT / "docs" / path), f"{who}: {name} is not in {path}"
+
+
 def test_figures_equal_measured_ones() -> None:
     measured = json.loads((ROOT / "docs" / "benchmarks.json").read_text(encoding="utf-8"))["figures"]
     text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")

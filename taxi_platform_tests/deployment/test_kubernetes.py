@@ -219,6 +219,17 @@ def test_objects_that_the_values_name_exist(values: dict[str, Any], output_value
     assert f"/objects/{prefix}/')" in terraform
 
 
+def test_other_namespaces_reach_no_pod() -> None:
+    objects = list(yaml.safe_load_all((REPO / "deploy/kubernetes/platform.yaml").read_text()))
+    [policy] = [each["spec"] for each in objects if each["kind"] == "NetworkPolicy"]
+    every_pod_of_the_namespace = {"podSelector": {}}
+    assert policy["podSelector"] == {}
+    assert policy["policyTypes"] == ["Ingress"]
+    assert policy["ingress"] == [{"from": [every_pod_of_the_namespace]}]
+    # The account of runs gets no permission in Kubernetes.
+    assert not [each for each in objects if "Role" in each["kind"]]
+
+
 @pytest.mark.skipif(find_spec("dagster_gcp") is None, reason="dagster-gcp is not installed")
 def test_output_of_a_run_is_stored_in_the_bucket(
     output_values: dict[str, Any], emulators: Emulators, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -184,6 +184,7 @@ def test_connection_without_the_password_is_refused(server: EmbeddedPostgres) ->
     url = server.start()
     password = server.folder / "password"
     assert stat.S_IMODE(password.stat().st_mode) == 0o600
+    assert stat.S_IMODE((server.folder / "server" / "data").stat().st_mode) == 0o700
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(url.replace(password.read_text(), "wrong"))
     rules = fetch(url, "select array_agg(distinct auth_method) from pg_hba_file_rules")
