@@ -10,10 +10,12 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import figures, journey, report
 from benchmarks.figures import Bench, Figure
+from benchmarks.lake import lake
 from benchmarks.source import source
 from benchmarks.startup import startup
 from benchmarks.work import Files
@@ -29,14 +31,23 @@ GROUPS: dict[str, Callable[[Bench], list[Figure]]] = {
     "source": source,
     "backfill": figures.backfill,
     "others": figures.others,
+    "lake": lake,
     "journey": journey.journey,
     "journey-small": journey.journey_small,
 }
 SMALLER = {"journey-small"}
 """Groups that are measured only when they are named."""
 DOCS = Path(__file__).parents[1] / "docs"
-KEPT = {(): DOCS / "benchmarks.json", ("journey",): DOCS / "journey.json"}
-"""Files for the seconds of all groups, and for those of the journey alone. Others are written to ./benchmarks.json."""
+KEPT = {"journey": DOCS / "journey.json", "lake": DOCS / "lake.json"}
+"""Files for the seconds of groups that have a section of their own, when they are measured alone or with all others.
+Those of all other groups are in docs/benchmarks.json; of other selections in ./benchmarks.json."""
+
+
+def kept_in(group: str, names: list[str]) -> Path:
+    """Return the file for the seconds of a group when the groups `names` are measured, all if there are none."""
+    if names in ([], [group]) and group in KEPT:
+        return KEPT[group]
+    return Path("benchmarks.json") if names else DOCS / "benchmarks.json"
 
 
 def main(names: list[str]) -> None:
@@ -48,20 +59,22 @@ def main(names: list[str]) -> None:
         embedded = None if os.environ.get("TAXI_POSTGRES_URL") else EmbeddedPostgres(folder / "postgres")
         server_url = embedded.start() if embedded else os.environ["TAXI_POSTGRES_URL"]
         bench = Bench(server_url, Files(folder / "files"), folder)
-        path = KEPT.get(tuple(names), Path("benchmarks.json"))
-        found: list[Figure] = []
+        measured: dict[Path, tuple[Bench, list[Figure]]] = {}
         try:
             for group in names or [each for each in GROUPS if each not in SMALLER]:
-                found += GROUPS[group](bench)
-                report.write_json(path, bench, found)
-            print(report.table(found))
-            print(f"\nAll seconds: {path}")
+                path = kept_in(group, names)
+                part, found = measured.setdefault(path, (replace(bench, measured={}), []))
+                try:
+                    found += GROUPS[group](part)
+                finally:
+                    report.write_json(path, part, found)  # after an interruption, what was measured before it
+            print(report.table([figure for _, found in measured.values() for figure in found]))
+            print("\nAll seconds: " + ", ".join(map(str, measured)))
         finally:
-            report.write_json(path, bench, found)  # after an interruption, what was measured before it
             if embedded:
                 embedded.remove()
     if not names:
-        report.plot(DOCS / "images" / "benchmark.svg", bench.measured)
+        report.plot(DOCS / "images" / "benchmark.svg", measured[DOCS / "benchmarks.json"][0].measured)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """A process that loads months with the platform's own assets and checks, and measures them.
 
-    python -m benchmarks.load <database URL> <data directory>
+    python -m benchmarks.load <destination> <data directory> <database URL>
 
 It reads months from standard input, one per line. For each it downloads the file, which is not measured, prints
 `ready`, waits for an empty line, loads the month, and prints the measured figures as JSON. The time is that from the
-start of `postgres_staging` to the end of the last check, including Dagster's own writes.
+start of the first asset after `raw_csv` to the end of the last check, including Dagster's own writes.
 """
 
 import json
@@ -18,8 +18,7 @@ import dagster as dg
 
 from benchmarks.work import Work
 from taxi_platform.definitions import defs
-from taxi_platform.destinations.postgres import checks
-from taxi_platform.destinations.postgres.assets import postgres_staging, postgres_tripdata
+from taxi_platform.destinations.registry import DESTINATIONS
 from taxi_platform.source.assets import raw_csv
 
 
@@ -28,16 +27,18 @@ class Loaded:
     """Measured figures of a load."""
 
     seconds: float
+    table_seconds: float
+    """Part of it that the asset of the table takes for its work."""
     peak_megabytes: float
     """Peak memory of the process since its start."""
 
 
 class Loader:
-    """A process that loads months into a database, as a context manager."""
+    """A process that loads months into a destination, as a context manager. `url` is that of the database."""
 
-    def __init__(self, url: str, directory: Path) -> None:
+    def __init__(self, url: str, directory: Path, destination: str = "postgres") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.load", url, str(directory)],
+            [sys.executable, "-m", "benchmarks.load", destination, str(directory), url],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -81,8 +82,9 @@ class Loader:
         return self._process.stdout.readline().strip()
 
 
-def _serve() -> None:
-    assets = [raw_csv, postgres_staging, postgres_tripdata, *dg.load_asset_checks_from_modules([checks])]
+def _serve(name: str) -> None:
+    [destination] = [each for each in DESTINATIONS if each.name == name]
+    assets = [raw_csv, *destination.assets, *destination.checks]
     resources = dict(defs.resources or {})
     instance = dg.DagsterInstance.ephemeral()
     for line in sys.stdin:
@@ -92,14 +94,18 @@ def _serve() -> None:
         assert dg.materialize(assets, selection=[raw_csv], **common).success
         print("ready", flush=True)
         sys.stdin.readline()
-        result = dg.materialize(
-            assets, selection=dg.AssetSelection.assets(postgres_staging, postgres_tripdata), **common
-        )
+        result = dg.materialize(assets, selection=dg.AssetSelection.assets(*destination.keys_of_table), **common)
         steps = [event.timestamp for event in instance.all_logs(result.run_id) if _is_step(event)]
         failed = [evaluation.check_name for evaluation in result.get_asset_check_evaluations() if not evaluation.passed]
         assert result.success
         assert failed in ([], ["pickups_inside_month"]), failed
-        print(json.dumps({"seconds": max(steps) - min(steps), "peak_megabytes": _peak_megabytes()}), flush=True)
+        [*_, table] = result.get_asset_materialization_events()
+        loaded = {
+            "seconds": max(steps) - min(steps),
+            "table_seconds": table.materialization.metadata["seconds"].value,
+            "peak_megabytes": _peak_megabytes(),
+        }
+        print(json.dumps(loaded), flush=True)
 
 
 def _peak_megabytes() -> float:
@@ -114,5 +120,6 @@ def _is_step(event: dg.EventLogEntry) -> bool:
 
 
 if __name__ == "__main__":
-    os.environ |= {"TAXI_POSTGRES_URL": sys.argv[1], "TAXI_HOME": sys.argv[2]}
-    _serve()
+    lake = str(Path(sys.argv[2], "lake"))
+    os.environ |= {"TAXI_HOME": sys.argv[2], "TAXI_LAKE_PATH": lake, "TAXI_POSTGRES_URL": sys.argv[3]}
+    _serve(sys.argv[1])

@@ -206,7 +206,8 @@ def test_figures_equal_measured_ones() -> None:
     assert sorted(shown) == sorted(expected)
 
 
-def test_journey_figures_equal_measured_ones() -> None:
-    measured = json.loads((ROOT / "docs" / "journey.json").read_text(encoding="utf-8"))["figures"]
+@pytest.mark.parametrize("group", ["journey", "lake"])
+def test_figures_of_group_equal_measured_ones(group: str) -> None:
+    measured = json.loads((ROOT / "docs" / f"{group}.json").read_text(encoding="utf-8"))["figures"]
     text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     assert [each["name"] for each in measured if f"| {each['name']} | {each['value']:.2f}" not in text] == []

@@ -40,22 +40,10 @@ def write_rows(connection: duckdb.DuckDBPyConnection, file: RawFile, target: Pat
     Raise BadFile for a value that does not fit its type, SourceUnavailable if the file was replaced meanwhile.
     """
     before = _file_on_disk(file)
-    parameters = {
-        "csv": str(file.path),
-        "csv_columns": _csv_columns(file),
-        "filename": file.month.filename,
-        "target": str(target),
-        "record": record,
-    }
-    query = statement(
-        "typed_rows",
-        row_id_texts=_row_id_texts(file.month.colour),
-        columns=_columns(file),
-        buffer_size=str(BUFFER_BYTES),
-    )
+    query, parameters = typed_rows(file)
     try:
         connection.execute(statement("postgres_text"))
-        rows = _copy(connection, query, parameters)
+        rows = _copy(connection, query, {**parameters, "target": str(target), "record": record})
     except (duckdb.ConversionException, duckdb.InvalidInputException) as error:
         raise _bad_value(file, str(error)) from None
     if _file_on_disk(file) != before or _sha256(file) != file.sha256 or rows != file.rows:
@@ -64,6 +52,24 @@ def write_rows(connection: duckdb.DuckDBPyConnection, file: RawFile, target: Pat
             "Load the month again, with the file as it is now. The lake was not changed.",
         )
     _refuse_out_of_range(connection, file, target)
+
+
+def typed_rows(file: RawFile) -> tuple[str, dict[str, Any]]:
+    """Return the query for a published file's rows as the lake stores them, and its parameters.
+
+    It uses the macro of the statement `postgres_text`.
+    """
+    query = statement(
+        "typed_rows",
+        row_id_texts=_row_id_texts(file.month.colour),
+        columns=_columns(file),
+        buffer_size=str(BUFFER_BYTES),
+    )
+    return query, {
+        "csv": str(file.path),
+        "csv_columns": _csv_columns(file),
+        "filename": file.month.filename,
+    }
 
 
 def _refuse_out_of_range(connection: duckdb.DuckDBPyConnection, file: RawFile, target: Path) -> None:
