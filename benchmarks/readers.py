@@ -18,7 +18,8 @@ PRELUDES = {
     "pandas": "import pandas as pd",
     "Polars": "import polars as pl",
     "Spark": "from pyspark.sql import SparkSession\n"
-    "spark = SparkSession.builder.config('spark.ui.enabled', False).getOrCreate()",
+    "spark = SparkSession.builder.config('spark.ui.enabled', False).getOrCreate()\n"
+    "spark.range(1).count()",
 }
 TIMED = "import time\n{prelude}\nbegan = time.monotonic()\n{code}\nprint('seconds', time.monotonic() - began)"
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import duckdb
 
-from taxi_platform.destinations.lake.lake_files import table_columns
 from taxi_platform.destinations.lake.writer import quoted
 from taxi_platform.trips.columns import COLOURS, Kind
 
@@ -28,7 +27,7 @@ def csv_bytes(path: Path) -> int:
 
 def column_bytes(path: Path) -> dict[str, int]:
     """Return the bytes of each column of a file of the lake."""
-    columns = table_columns(COLOURS[path.name.partition("_")[0]])
+    columns = COLOURS[path.name.partition("_")[0]].table_columns
     sizes = [
         f"sum(strlen({quoted(column)}) + 2)" if column.kind is Kind.TEXT else f"8 * count({quoted(column)})"
         for column in columns
