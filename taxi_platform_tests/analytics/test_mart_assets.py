@@ -2,11 +2,11 @@
 
 import os
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import psycopg
@@ -18,17 +18,16 @@ from taxi_platform.analytics.mart_assets import mart_key
 from taxi_platform.analytics.marts import version_of
 from taxi_platform.analytics.models import MODELS
 from taxi_platform.analytics.sensor import BY_FILE, consecutive_months, stale_months
-from taxi_platform.definitions import build_defs
 from taxi_platform.destinations.lake.merge import load as load_into_lake
 from taxi_platform.destinations.lake.resource import Lake
 from taxi_platform.destinations.postgres.merge import merge
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.destinations.postgres.staging import stage
-from taxi_platform.source.mirror import Mirror
 from taxi_platform.source.raw_file import RawFile
 from taxi_platform.trips.load_record import LoadRecord, Skipped
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.dbt_declarations import declarations, parse_project
+from taxi_platform_tests.support.platform import Platform, platform_over
 from taxi_platform_tests.support.trip_files import Row, csv_text, publish, raw_file, trip
 
 APRIL = TripMonth.from_key("green|2020-04")
@@ -37,55 +36,46 @@ RESULTS = ("fct_monthly_zone_revenue", "fare_percentiles_by_month", "quarterly_r
 MARTS_OF = {marts.name: marts for marts in MARTS}
 
 
-class Platform:
-    """The definitions on a folder of published files, a database and a lake of the test's own."""
-
-    def __init__(self, source: Path, database_url: str, folder: Path, instance: dg.DagsterInstance) -> None:
-        self.instance = instance
-        self.database_url = database_url
-        self.defs = build_defs(
-            mirror=Mirror(base_url=source.as_uri()),
-            postgres=Postgres(url=database_url),
-            lake=Lake(path=str(folder / "lake")),
-        )
-        self.resources = {"postgres": Postgres(url=database_url), "lake": Lake(path=str(folder / "lake"))}
-
-    def run(
-        self, *selected: dg.AssetKey | str, month: TripMonth | None = None, tags: dict[str, str] | None = None
-    ) -> dg.ExecuteInProcessResult:
-        """Run the assets, and all upstream of those that are given as text."""
-        graph = self.defs.resolve_asset_graph()
-        keys = {key for key in selected if isinstance(key, dg.AssetKey)}
-        for text in selected:
-            if isinstance(text, str):
-                keys |= dg.AssetSelection.from_string(f"+key:{text}").resolve(graph)
-        return self.defs.resolve_implicit_global_asset_job_def().execute_in_process(
-            partition_key=month.key if month else None,
-            asset_selection=[key for key in keys if key in graph.materializable_asset_keys],
-            instance=self.instance,
-            raise_on_error=False,
-            tags=tags,
-        )
-
-    def query(self, name: str, statement: str) -> list[tuple]:
-        with MARTS_OF[name].reading(self.resources) as query:
-            return query(statement)
-
-    def tick(self, cursor: str | None) -> tuple[list[dg.RunRequest], str]:
-        sensor = self.defs.resolve_sensor_def("marts_sensor")
-        with dg.build_sensor_context(
-            instance=self.instance, cursor=cursor, resources=self.defs.resources, definitions=self.defs
-        ) as context:
-            result = sensor.evaluate_tick(context)
-        return list(result.run_requests or []), result.cursor or ""
+def platform_in(folder: Path, source_url: str, database_url: str, instance: dg.DagsterInstance) -> Platform:
+    """Return the definitions over published files, a database and a lake of the test's own."""
+    lake = Lake(path=str(folder / "lake"))
+    return platform_over(source_url, folder, instance, postgres=Postgres(url=database_url), lake=lake)
 
 
 @pytest.fixture
-def platform(tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAXI_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TAXI_ZONES_URL", (tmp_path / "no zones").as_uri())
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield Platform(tmp_path / "mirror", postgres_url, tmp_path, instance)
+
+
+@pytest.fixture
+def platform(settings: None, tmp_path: Path, postgres_url: str, instance: dg.DagsterInstance) -> Platform:
+    return platform_in(tmp_path, (tmp_path / "mirror").as_uri(), postgres_url, instance)
+
+
+def resources(platform: Platform) -> dict[str, Any]:
+    return {name: (platform.defs.resources or {})[name] for name in ("postgres", "lake")}
+
+
+def query(platform: Platform, name: str, statement: str) -> list[tuple]:
+    with MARTS_OF[name].reading(resources(platform)) as run:
+        return run(statement)
+
+
+def tick(platform: Platform, cursor: str | None) -> tuple[list[dg.RunRequest], str]:
+    sensor = platform.defs.resolve_sensor_def("marts_sensor")
+    with dg.build_sensor_context(
+        instance=platform.instance, cursor=cursor, resources=platform.defs.resources, definitions=platform.defs
+    ) as context:
+        result = sensor.evaluate_tick(context)
+    return list(result.run_requests or []), result.cursor or ""
+
+
+def build(platform: Platform, request: dg.RunRequest) -> bool:
+    """Run what the sensor requested; return whether it succeeded."""
+    names = [key.to_user_string() for key in request.asset_selection or []]
+    month = TripMonth.from_key(request.partition_key) if request.partition_key else None
+    return platform.run(month, *names, tags=request.tags).success
 
 
 def rows(month: TripMonth, count: int, **fields: str) -> list[Row]:
@@ -101,20 +91,17 @@ def test_declarations_match_manifest() -> None:
 
 
 def test_real_month_answers_published_questions(
-    tmp_path: Path, postgres_url: str, real_files: Path, monkeypatch: pytest.MonkeyPatch
+    settings: None, tmp_path: Path, postgres_url: str, real_files: Path, instance: dg.DagsterInstance
 ) -> None:
-    monkeypatch.setenv("TAXI_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("TAXI_ZONES_URL", (tmp_path / "no zones").as_uri())
-    with dg.DagsterInstance.ephemeral() as instance:
-        platform = Platform(real_files, postgres_url, tmp_path, instance)
-        answers = {}
-        for name in ("postgres", "lake"):
-            assert platform.run(*(f'"{name}/{model}"' for model in RESULTS), month=APRIL).success
-            answers[name] = {
-                model: platform.query(name, f"select * from marts.{model} order by 1, 2, 3") for model in RESULTS
-            }
-            percentiles = "select fare_p97, fare_p95, fare_p90 from marts.fare_percentiles_by_month"
-            assert platform.query(name, f"{percentiles} where pickup_month = '2020-04-01'") == [(55, 45, 26.5)]
+    platform = platform_in(tmp_path, real_files.as_uri(), postgres_url, instance)
+    answers = {}
+    for name in ("postgres", "lake"):
+        assert platform.run(APRIL, *platform.upstream_of(*(f"{name}/{model}" for model in RESULTS))).success
+        answers[name] = {
+            model: query(platform, name, f"select * from marts.{model} order by 1, 2, 3") for model in RESULTS
+        }
+        percentiles = "select fare_p97, fare_p95, fare_p90 from marts.fare_percentiles_by_month"
+        assert query(platform, name, f"{percentiles} where pickup_month = '2020-04-01'") == [(55, 45, 26.5)]
     for model in RESULTS:
         in_postgres, in_lake = (figures(answers[name][model]) for name in ("postgres", "lake"))
         assert len(in_postgres) == len(in_lake)
@@ -127,9 +114,9 @@ def figures(found: list[tuple]) -> list[list[object]]:
     return [[float(each) if isinstance(each, Decimal) else each for each in row] for row in found]
 
 
-def test_file_to_mart_in_one_run(platform: Platform, tmp_path: Path) -> None:
+def test_file_to_mart_in_one_run(platform: Platform, tmp_path: Path, postgres_url: str) -> None:
     publish_rows(platform, tmp_path, APRIL, rows(APRIL, 30))
-    result = platform.run('"postgres/fct_trips"', month=APRIL)
+    result = platform.run(APRIL, *platform.upstream_of("postgres/fct_trips"))
 
     assert result.success
     (built,) = result.asset_materializations_for_node("postgres_marts")[-1:]
@@ -139,19 +126,19 @@ def test_file_to_mart_in_one_run(platform: Platform, tmp_path: Path) -> None:
     checks = [check for check in result.get_asset_check_evaluations() if check.asset_key == built.asset_key]
     assert len(checks) == 8
     assert all(check.passed for check in checks)
-    (version,) = MARTS_OF["postgres"].versions(platform.resources, [APRIL]).values()
+    (version,) = MARTS_OF["postgres"].versions(resources(platform), [APRIL]).values()
     assert version
-    assert MARTS_OF["postgres"].built_files(platform.resources) == {
+    assert MARTS_OF["postgres"].built_files(resources(platform)) == {
         "fct_trips": {APRIL.filename: version["load_record"]}
     }
-    password = conninfo_to_dict(platform.database_url)["password"]
+    password = conninfo_to_dict(postgres_url)["password"]
     for path in (tmp_path / "home" / "dbt").rglob("*"):
         assert not path.is_file() or str(password).encode() not in path.read_bytes(), path
 
 
 def test_failing_test_is_failed_check(platform: Platform, tmp_path: Path) -> None:
     publish_rows(platform, tmp_path, APRIL, [*rows(APRIL, 5), trip(APRIL, "09 09:09:09", PULocationID="999")])
-    result = platform.run('"postgres/zone_revenue_by_file"', month=APRIL)
+    result = platform.run(APRIL, *platform.upstream_of("postgres/zone_revenue_by_file"))
 
     failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
     assert [check.check_name for check in failed] == ["pickup_location_id_relationships"]
@@ -163,12 +150,12 @@ def test_failing_test_is_failed_check(platform: Platform, tmp_path: Path) -> Non
     assert "dbt did not build zone_revenue_by_file" in (error.user_failure_data.description or "")
 
 
-def test_failing_model_reports_message_of_dbt(platform: Platform, tmp_path: Path) -> None:
-    with psycopg.connect(platform.database_url) as connection:
+def test_failing_model_reports_message_of_dbt(platform: Platform, tmp_path: Path, postgres_url: str) -> None:
+    with psycopg.connect(postgres_url) as connection:
         connection.execute("create schema marts")
         connection.execute("create table marts.fct_trips (trip_id integer)")
     publish_rows(platform, tmp_path, APRIL, rows(APRIL, 5))
-    result = platform.run('"postgres/fct_trips"', month=APRIL)
+    result = platform.run(APRIL, *platform.upstream_of("postgres/fct_trips"))
 
     error = result.failure_data_for_node("postgres_marts")
     assert error is not None
@@ -177,32 +164,32 @@ def test_failing_model_reports_message_of_dbt(platform: Platform, tmp_path: Path
     assert 'column "trip_id" is of type integer' in str(error.user_failure_data.description)
 
 
-def test_sensor_requests_changed_files(platform: Platform, tmp_path: Path) -> None:
+def test_sensor_requests_changed_files(platform: Platform, tmp_path: Path, postgres_url: str) -> None:
     marts = MARTS_OF["postgres"]
     publish_rows(platform, tmp_path, APRIL, rows(APRIL, 5))
     publish_rows(platform, tmp_path, MAY, rows(MAY, 6))
     for month in (APRIL, MAY):
-        assert platform.run("postgres_tripdata", month=month).success
-    requests, cursor = platform.tick(None)
+        assert platform.run(month, *platform.upstream_of("postgres_tripdata")).success
+    requests, cursor = tick(platform, None)
     assert [request.tags["dagster/asset_partition_range_end"] for request in requests] == ["green|2020-05"]
-    assert platform.tick(cursor)[0] == []
+    assert tick(platform, cursor)[0] == []
 
-    assert platform.run(*(requests[0].asset_selection or []), tags=dict(requests[0].tags)).success
-    assert platform.query("postgres", "select count(*) from marts.fct_trips") == [(11,)]
-    requests, cursor = platform.tick(cursor)
+    assert build(platform, requests[0])
+    assert query(platform, "postgres", "select count(*) from marts.fct_trips") == [(11,)]
+    requests, cursor = tick(platform, cursor)
     assert requests == []
 
     publish_rows(platform, tmp_path, APRIL, rows(APRIL, 7))
-    with psycopg.connect(platform.database_url) as connection:
+    with psycopg.connect(postgres_url) as connection:
         connection.execute("drop table trip_months.green_tripdata_2020_05")
-    assert platform.run("postgres_tripdata", month=APRIL).success
-    requests, cursor = platform.tick(cursor)
+    assert platform.run(APRIL, *platform.upstream_of("postgres_tripdata")).success
+    requests, cursor = tick(platform, cursor)
     assert [request.tags["dagster/asset_partition_range_start"] for request in requests] == ["green|2020-04"]
-    assert platform.run(*(requests[0].asset_selection or []), tags=dict(requests[0].tags)).success
-    assert platform.query("postgres", "select filename, count(*) from marts.fct_trips group by 1") == [
+    assert build(platform, requests[0])
+    assert query(platform, "postgres", "select filename, count(*) from marts.fct_trips group by 1") == [
         (APRIL.filename, 7)
     ]
-    assert stale_months(marts, platform.resources) == {}
+    assert stale_months(marts, resources(platform)) == {}
 
 
 @pytest.mark.parametrize(("name", "rows_of_build"), [("postgres", 7), ("lake", 5)])
@@ -216,17 +203,17 @@ def test_month_reloaded_during_build_is_requested(
     with monkeypatch.context() as patched, ThreadPoolExecutor() as pool:
         began, goes_on = pausing_dbt(tmp_path, patched)
         reloading = pool.submit(reload_when, began, goes_on, platform, corrected, name)
-        assert platform.run(*(f'"{name}/{model}"' for model in BY_FILE), month=APRIL).success
+        assert platform.run(APRIL, *platform.upstream_of(*(f"{name}/{model}" for model in BY_FILE))).success
         reloading.result()
-    assert platform.query(name, count) == [(rows_of_build,)]
+    assert query(platform, name, count) == [(rows_of_build,)]
 
-    requests, cursor = platform.tick(None)
+    requests, cursor = tick(platform, None)
     assert [request.partition_key for request in requests] == [APRIL.partition_key]
-    assert platform.run(*(requests[0].asset_selection or []), month=APRIL).success
-    assert platform.query(name, count) == [(7,)]
-    assert platform.tick(cursor)[0] == []
+    assert build(platform, requests[0])
+    assert query(platform, name, count) == [(7,)]
+    assert tick(platform, cursor)[0] == []
     if name == "lake":
-        assert platform.query(name, "select count(*) from lake.green_tripdata") == [(7,)]
+        assert query(platform, name, "select count(*) from lake.green_tripdata") == [(7,)]
 
 
 def pausing_dbt(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
@@ -245,10 +232,10 @@ def pausing_dbt(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Pa
 def reload_when(began: Path, goes_on: Path, platform: Platform, file: RawFile, name: str) -> None:
     began.read_text()
     if name == "lake":
-        load_into_lake(platform.resources["lake"], file)
+        load_into_lake(resources(platform)["lake"], file)
     else:
-        stage(platform.resources["postgres"], file)
-        merge(platform.resources["postgres"], file.month)
+        stage(resources(platform)["postgres"], file)
+        merge(resources(platform)["postgres"], file.month)
     goes_on.write_text("\n")
 
 

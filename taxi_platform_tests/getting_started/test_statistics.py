@@ -44,12 +44,6 @@ def apis() -> Iterator[Apis]:
         yield apis
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as ephemeral:
-        yield ephemeral
-
-
 def run(apis: Apis, instance: dg.DagsterInstance, **configs: dict[str, Any]) -> dg.ExecuteInProcessResult:
     return dg.materialize(
         [docker_image_pulls, github_stars],

@@ -10,6 +10,7 @@ from taxi_platform.source.mirror import Mirror
 from taxi_platform.source.raw_file import RawFile
 from taxi_platform.trips.partitions import TripMonth, trip_partitions
 from taxi_platform_tests.support.faulty_server import Fault, FaultyServer
+from taxi_platform_tests.support.platform import Platform, metadata_of
 from taxi_platform_tests.support.sample_files import GREEN, YELLOW, csv_of, header_of, rows_of, sample_gz
 
 
@@ -21,59 +22,32 @@ def server():
         yield server
 
 
-@pytest.fixture
-def instance():
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
 @dg.asset(partitions_def=trip_partitions)
 def next_asset(raw_csv: RawFile) -> dg.MaterializeResult:
     """Record what the input is."""
     return dg.MaterializeResult(metadata={"rows": raw_csv.rows, "path": str(raw_csv.path), "sha256": raw_csv.sha256})
 
 
-class Platform:
-    """The two assets with one server, one folder and one instance."""
-
-    def __init__(self, url: str, folder: Path, instance: dg.DagsterInstance) -> None:
-        mirror = Mirror(base_url=url, attempts=2, first_wait=0.001)
-        self.files = RawFiles(mirror=mirror, folder=str(folder))
-        self.instance = instance
-
-    def run(
-        self, month: TripMonth = GREEN, selection: str = "raw_csv", refresh: bool | None = None
-    ) -> dg.ExecuteInProcessResult:
-        config = {} if refresh is None else {"ops": {"raw_csv": {"config": {"refresh": refresh}}}}
-        return dg.materialize(
-            [raw_csv, next_asset],
-            selection=selection,
-            partition_key=month.key,
-            instance=self.instance,
-            resources={"raw_files": self.files},
-            run_config=config,
-            raise_on_error=False,
-        )
-
-    def log(self, result: dg.ExecuteInProcessResult) -> str:
-        return "\n".join(str(entry) for entry in self.instance.all_logs(result.run_id))
+def platform_in(folder: Path, url: str, instance: dg.DagsterInstance) -> Platform:
+    """Return the two assets over one server."""
+    files = RawFiles(mirror=Mirror(base_url=url, attempts=2, first_wait=0.001), folder=str(folder))
+    defs = dg.Definitions([raw_csv, next_asset], resources={"raw_files": files})
+    return Platform(defs, instance, files, folder)
 
 
 @pytest.fixture
-def platform(server, tmp_path, instance):
-    return Platform(server.url, tmp_path / "raw", instance)
+def platform(server: FaultyServer, tmp_path: Path, instance: dg.DagsterInstance) -> Platform:
+    return platform_in(tmp_path / "raw", server.url, instance)
 
 
-def metadata_of(result: dg.ExecuteInProcessResult, asset: str = "raw_csv") -> dict:
-    assert result.success
-    [event] = [e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey(asset)]
-    return {name: value.value for name, value in event.materialization.metadata.items()}
+def download(platform: Platform, month: TripMonth = GREEN, *, refresh: bool = False) -> dg.ExecuteInProcessResult:
+    return platform.run(month, "raw_csv", ops={"raw_csv": {"refresh": refresh}})
 
 
 @pytest.mark.parametrize("month", [GREEN, YELLOW])
 def test_metadata_describes_the_file(platform, server, tmp_path, month):
-    result = platform.run(month)
-    metadata = metadata_of(result)
+    result = download(platform, month)
+    metadata = metadata_of(result, "raw_csv")
     path = tmp_path / "raw" / month.colour.name / month.gz_name
 
     assert metadata["dagster/uri"] == path.as_uri()
@@ -90,15 +64,15 @@ def test_metadata_describes_the_file(platform, server, tmp_path, month):
 
 
 def test_data_version_is_sha256(platform, instance):
-    metadata = metadata_of(platform.run())
+    metadata = metadata_of(download(platform), "raw_csv")
     [event] = instance.fetch_materializations(dg.AssetKey("raw_csv"), limit=1).records
 
     assert event.asset_materialization.tags["dagster/data_version"] == metadata["sha256"]
 
 
 def test_second_run_reuses_the_file(platform, server):
-    first = metadata_of(platform.run())
-    again = metadata_of(platform.run())
+    first = metadata_of(download(platform), "raw_csv")
+    again = metadata_of(download(platform), "raw_csv")
 
     assert again["reused"]
     assert "megabytes_per_second" not in again
@@ -107,18 +81,18 @@ def test_second_run_reuses_the_file(platform, server):
 
 
 def test_refresh_in_the_run_configuration_downloads(platform):
-    metadata_of(platform.run())
+    metadata_of(download(platform), "raw_csv")
 
-    assert metadata_of(platform.run(refresh=False))["reused"]
-    assert not metadata_of(platform.run(refresh=True))["reused"]
+    assert metadata_of(download(platform, refresh=False), "raw_csv")["reused"]
+    assert not metadata_of(download(platform, refresh=True), "raw_csv")["reused"]
 
 
 def test_unknown_column_is_in_warning_and_metadata(platform, server):
     header, rows = header_of(GREEN), rows_of(GREEN, 3)
     text = csv_of(["cbd_fee", *header[::-1]], [["0.75", *row[::-1]] for row in rows])
     server.publish(f"green/{GREEN.gz_name}", gzip.compress(text))
-    result = platform.run()
-    metadata = metadata_of(result)
+    result = download(platform)
+    metadata = metadata_of(result, "raw_csv")
 
     assert (metadata["extra_columns"], metadata["columns_in_usual_order"]) == ("cbd_fee", False)
     assert "has columns that are not loaded: cbd_fee" in platform.log(result)
@@ -127,33 +101,33 @@ def test_unknown_column_is_in_warning_and_metadata(platform, server):
 
 
 def test_next_asset_gets_the_file(platform, tmp_path):
-    metadata = metadata_of(platform.run(selection="*"), "next_asset")
+    metadata = metadata_of(platform.run(GREEN), "next_asset")
 
     assert metadata["rows"] == 300
     assert metadata["path"] == str(tmp_path / "raw" / "green" / GREEN.gz_name)
 
 
 def test_next_asset_alone_gets_the_published_version(platform, server):
-    metadata_of(platform.run())
+    metadata_of(download(platform), "raw_csv")
     server.publish(f"green/{GREEN.gz_name}", sample_gz(GREEN, 400))
 
-    assert metadata_of(platform.run(selection="next_asset"), "next_asset")["rows"] == 400
+    assert metadata_of(platform.run(GREEN, "next_asset"), "next_asset")["rows"] == 400
 
 
 @pytest.mark.parametrize("status", [503, 404])
 def test_next_asset_alone_falls_back_to_file_on_disk(platform, server, status):
-    metadata_of(platform.run())
+    metadata_of(download(platform), "raw_csv")
     server.faults = [Fault(status=status)] * 200
-    result = platform.run(selection="next_asset")
+    result = platform.run(GREEN, "next_asset")
 
     assert metadata_of(result, "next_asset")["rows"] == 300
     assert "The file on disk is used" in platform.log(result)
 
 
 def test_next_asset_alone_downloads_a_missing_file(platform, server, tmp_path, instance):
-    downloaded = metadata_of(platform.run())
-    elsewhere = Platform(server.url, tmp_path / "another disk", instance)
-    result = elsewhere.run(selection="next_asset")
+    downloaded = metadata_of(download(platform), "raw_csv")
+    elsewhere = platform_in(tmp_path / "another disk", server.url, instance)
+    result = elsewhere.run(GREEN, "next_asset")
     metadata = metadata_of(result, "next_asset")
 
     assert metadata["sha256"] == downloaded["sha256"]
@@ -164,7 +138,7 @@ def test_next_asset_alone_downloads_a_missing_file(platform, server, tmp_path, i
 @pytest.mark.parametrize("content", [b"<html><title>Sign in</title>", sample_gz(GREEN)[:-10], sample_gz(YELLOW)])
 def test_invalid_file_fails_the_run_without_retry(platform, server, content):
     server.publish(f"green/{GREEN.gz_name}", content)
-    result = platform.run()
+    result = download(platform)
 
     assert not result.success
     assert GREEN.gz_name in platform.log(result)
@@ -173,11 +147,11 @@ def test_invalid_file_fails_the_run_without_retry(platform, server, content):
 
 def test_logs_contain_no_signed_url(platform, server):
     server.redirect_query = "X-Signature=top-secret"
-    logs = [platform.log(platform.run())]
+    logs = [platform.log(download(platform))]
     server.faults = [Fault(status=403)]
-    logs.append(platform.log(platform.run(refresh=True)))
+    logs.append(platform.log(download(platform, refresh=True)))
     server.faults = [Fault(status=302, headers={"Location": "https://localhost:1/?X-Signature=top-secret"})]
-    logs.append(platform.log(platform.run(refresh=True)))
+    logs.append(platform.log(download(platform, refresh=True)))
 
     assert "responded 403" in logs[1]
     assert "failed (ConnectionError)" in logs[2]

@@ -26,7 +26,12 @@ class Platform:
     folder: Path
 
     def run(
-        self, month: TripMonth | None, *assets: str, job: str = ASSET_JOB, ops: Mapping[str, Any] | None = None
+        self,
+        month: TripMonth | None,
+        *assets: str,
+        job: str = ASSET_JOB,
+        ops: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> dg.ExecuteInProcessResult:
         """Run a job, or of it only `assets`; `ops` holds the configuration of steps by name."""
         selection = [dg.AssetKey(name.split("/")) for name in assets]
@@ -36,7 +41,18 @@ class Platform:
             run_config={"ops": {name: {"config": config} for name, config in (ops or {}).items()}},
             instance=self.instance,
             raise_on_error=False,
+            tags=dict(tags or {}),
         )
+
+    def upstream_of(self, *assets: str) -> list[str]:
+        """Return the assets and all that they depend on."""
+        graph = self.defs.resolve_asset_graph()
+        found = dg.AssetSelection.assets(*[dg.AssetKey(name.split("/")) for name in assets]).upstream().resolve(graph)
+        return [key.to_user_string() for key in found & graph.materializable_asset_keys]
+
+    def log(self, result: dg.ExecuteInProcessResult) -> str:
+        """Return everything that the run logged."""
+        return "\n".join(str(entry) for entry in self.instance.all_logs(result.run_id))
 
 
 def platform_over(

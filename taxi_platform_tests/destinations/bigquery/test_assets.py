@@ -1,6 +1,5 @@
 """The BigQuery destination as Dagster runs it, from a mirror over HTTP to rows, checks and metadata."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -21,12 +20,6 @@ SETUP = ("gcs_bucket", "bigquery_dataset")
 MONTHLY = ("raw_csv", "gcs_csv", "bigquery_external", "bigquery_monthly", "bigquery_tripdata")
 ALL = (*SETUP, *MONTHLY)
 TRIPDATA = "bigquery_tripdata"
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The lake's files in the bucket and BigQuery's external tables over them, on the emulators."""
 
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -16,12 +15,6 @@ from taxi_platform_tests.destinations.contract import APRIL, MARCH
 from taxi_platform_tests.support.http_mirror import HttpMirror
 from taxi_platform_tests.support.platform import Platform, metadata_of, platform_over
 from taxi_platform_tests.support.trip_files import csv_text, publish, trip
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
 
 
 @pytest.fixture

@@ -13,13 +13,12 @@ from taxi_platform.definitions import build_defs
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.errors import BadFile, DatabaseUnavailable
 from taxi_platform.local.embedded_postgres import EmbeddedPostgres
-from taxi_platform.source.file_store import RawFiles
 from taxi_platform.source.known_row_counts import published_rows
-from taxi_platform.source.mirror import Mirror
 from taxi_platform.trips.columns import COLOURS
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.conftest import REPO, ServeFolder
 from taxi_platform_tests.support.http_mirror import HttpMirror
+from taxi_platform_tests.support.platform import Platform, checks_of, failure_of, metadata_of, platform_over
 from taxi_platform_tests.support.trip_files import csv_text, publish, trip
 
 GREEN = TripMonth.from_key("green|2020-04")
@@ -27,70 +26,17 @@ YELLOW = TripMonth.from_key("yellow|2020-04")
 ASSETS = ("raw_csv", "postgres_staging", "postgres_tripdata")
 
 
-class Platform:
-    """The definitions on one mirror, one database and one instance."""
-
-    def __init__(self, mirror_url: str, database_url: str, folder: Path, instance: dg.DagsterInstance) -> None:
-        self.database_url = database_url
-        mirror = Mirror(base_url=mirror_url, attempts=2, first_wait=0.001)
-        self.defs = build_defs(
-            mirror=mirror,
-            postgres=Postgres(url=database_url, merge_timeout=3),
-            raw_files=RawFiles(mirror=mirror, folder=str(folder)),
-        )
-        self.instance = instance
-
-    def run(self, month: TripMonth, *assets: str) -> dg.ExecuteInProcessResult:
-        return self.defs.resolve_implicit_global_asset_job_def().execute_in_process(
-            partition_key=month.key,
-            asset_selection=[dg.AssetKey(name) for name in assets or ASSETS],
-            instance=self.instance,
-            raise_on_error=False,
-        )
-
-    def query(self, text: str) -> list[tuple]:
-        with psycopg.connect(self.database_url) as connection:
-            return connection.execute(text).fetchall()  # pyright: ignore[reportArgumentType, reportCallIssue]
+def query(url: str, text: str) -> list[tuple]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(text).fetchall()  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
-@pytest.fixture
-def platform(mirror: HttpMirror, postgres_url: str, tmp_path: Path, instance: dg.DagsterInstance) -> Platform:
-    return Platform(mirror.url, postgres_url, tmp_path / "raw", instance)
-
-
-Shown = dict[str, object]
-
-
-def shown(result: dg.ExecuteInProcessResult, asset: str) -> Shown:
-    assert result.success
-    [event] = [e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey(asset)]
-    return {name: value.value for name, value in event.materialization.metadata.items()}
-
-
-def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
-    return {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
-
-
-def failure(result: dg.ExecuteInProcessResult) -> tuple[str, str]:
-    assert not result.success
-    [event] = [event for event in result.all_events if event.is_step_failure]
-    data = event.step_failure_data
-    assert data.user_failure_data is not None
-    return str(event.step_key), str(data.user_failure_data.description)
-
-
-def test_load_reports_rows_and_preview(platform: Platform, mirror: HttpMirror) -> None:
+def test_load_reports_rows_and_preview(platform: Platform, mirror: HttpMirror, postgres_url: str) -> None:
     rows = [trip(GREEN), trip(GREEN, "02 00:00:00"), trip(GREEN, "2009-01-01 00:00:00")]
     publish(mirror.folder, GREEN, csv_text(GREEN, rows))
-    result = platform.run(GREEN)
+    result = platform.run(GREEN, *ASSETS)
 
-    staging, table = shown(result, "postgres_staging"), shown(result, "postgres_tripdata")
+    staging, table = metadata_of(result, "postgres_staging"), metadata_of(result, "postgres_tripdata")
     assert staging["rows_staged"] == staging["dagster/partition_row_count"] == 3
     assert table["dagster/table_name"] == "public.green_tripdata"
     assert (table["rows_in_file"], table["rows_in_table"], table["duplicates_skipped"]) == (3, 3, 0)
@@ -100,25 +46,25 @@ def test_load_reports_rows_and_preview(platform: Platform, mirror: HttpMirror) -
         assert facts["seconds"] > 0  # pyright: ignore[reportOperatorIssue]
         assert facts["rows_per_second"] > 0  # pyright: ignore[reportOperatorIssue]
         assert len(facts["preview"].records) == 3  # pyright: ignore[reportAttributeAccessIssue]
-    assert platform.query("select count(*) from green_tripdata") == [(3,)]
+    assert query(postgres_url, "select count(*) from green_tripdata") == [(3,)]
 
 
 def test_sha256_is_the_data_version_of_all_assets(platform: Platform, mirror: HttpMirror) -> None:
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
-    result = platform.run(GREEN)
-    sha256 = shown(result, "raw_csv")["sha256"]
+    result = platform.run(GREEN, *ASSETS)
+    sha256 = metadata_of(result, "raw_csv")["sha256"]
     for event in result.get_asset_materialization_events():
         tags = event.materialization.tags or {}
         assert tags["dagster/data_version"] == sha256
-        assert shown(result, event.materialization.asset_key.to_user_string())["sha256"] == sha256
+        assert metadata_of(result, event.materialization.asset_key.to_user_string())["sha256"] == sha256
 
 
 @pytest.mark.parametrize("month", [GREEN, YELLOW], ids=["green", "yellow"])
 def test_columns_have_descriptions_and_lineage(platform: Platform, mirror: HttpMirror, month: TripMonth) -> None:
     publish(mirror.folder, month, csv_text(month, [trip(month)]))
-    result = platform.run(month)
+    result = platform.run(month, *ASSETS)
     for asset in ("postgres_staging", "postgres_tripdata"):
-        facts = shown(result, asset)
+        facts = metadata_of(result, asset)
         schema, lineage = facts["dagster/column_schema"], facts["dagster/column_lineage"]
         assert isinstance(schema, dg.TableSchema)
         assert isinstance(lineage, dg.TableColumnLineage)
@@ -133,16 +79,16 @@ def test_columns_have_descriptions_and_lineage(platform: Platform, mirror: HttpM
 
 def test_checks_count_rows_and_warn_of_out_of_month_rows(platform: Platform, mirror: HttpMirror) -> None:
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
-    assert checks(platform.run(GREEN)) == {
+    assert checks_of(platform.run(GREEN, *ASSETS)) == {
         "every_row_accounted_for": True,
         "rows_as_published": True,
         "pickups_inside_month": True,
         "locks_for_all_months": True,
     }
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN), trip(GREEN, "2009-01-01 00:00:00")]))
-    result = platform.run(GREEN)
+    result = platform.run(GREEN, *ASSETS)
     assert result.success
-    assert not checks(result)["pickups_inside_month"]
+    assert not checks_of(result)["pickups_inside_month"]
     [warning] = [check for check in result.get_asset_check_evaluations() if not check.passed]
     assert warning.severity == dg.AssetCheckSeverity.WARN
     assert warning.metadata["pickups_outside_month"].value == 1
@@ -151,15 +97,15 @@ def test_checks_count_rows_and_warn_of_out_of_month_rows(platform: Platform, mir
 def test_too_few_locks_for_all_months_are_a_warning(
     mirror: HttpMirror, postgres15_url: str, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    platform = Platform(mirror.url, postgres15_url, tmp_path / "raw", instance)
+    platform = platform_over(mirror.url, tmp_path, instance, postgres=Postgres(url=postgres15_url))
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
-    assert checks(platform.run(GREEN))["locks_for_all_months"]
+    assert checks_of(platform.run(GREEN, *ASSETS))["locks_for_all_months"]
     with psycopg.connect(postgres15_url, autocommit=True) as connection:
         connection.execute(
             "do $$ begin for n in 1..260 loop execute format('create table trip_months.made_up_%s partition of "
             "green_tripdata for values in (''made up %s'')', n, n); end loop; end $$"
         )
-    result = platform.run(GREEN)
+    result = platform.run(GREEN, *ASSETS)
     assert result.success
     [warning] = [each for each in result.get_asset_check_evaluations() if not each.passed]
     assert (warning.check_name, warning.severity) == ("locks_for_all_months", dg.AssetCheckSeverity.WARN)
@@ -176,68 +122,70 @@ def every_row_accounted_for(platform: Platform, month: TripMonth) -> dg.AssetChe
     return evaluation
 
 
-def test_deleted_row_fails_check_and_rerun_restores_it(platform: Platform, mirror: HttpMirror) -> None:
+def test_deleted_row_fails_check_and_rerun_restores_it(
+    platform: Platform, mirror: HttpMirror, postgres_url: str
+) -> None:
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN), trip(GREEN)]))
-    platform.run(GREEN)
-    platform.query("delete from green_tripdata where ctid = '(0,1)' returning 1")
+    platform.run(GREEN, *ASSETS)
+    query(postgres_url, "delete from green_tripdata where ctid = '(0,1)' returning 1")
 
     check = every_row_accounted_for(platform, GREEN)
     assert not check.passed
     assert "changed by hand since the month was loaded: DELETE by taxi at" in str(check.description)
-    step, says = failure(platform.run(GREEN, "postgres_tripdata"))
+    step, says = failure_of(platform.run(GREEN, "postgres_tripdata"))
     assert step == "postgres_tripdata"
     assert "does not have all of its rows unchanged" in says
 
-    result = platform.run(GREEN)
-    assert checks(result)["every_row_accounted_for"]
-    assert shown(result, "postgres_tripdata")["changed"] is True
+    result = platform.run(GREEN, *ASSETS)
+    assert checks_of(result)["every_row_accounted_for"]
+    assert metadata_of(result, "postgres_tripdata")["changed"] is True
 
 
 def test_second_run_changes_nothing(platform: Platform, mirror: HttpMirror) -> None:
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
-    first = platform.run(GREEN)
-    second = platform.run(GREEN)
-    assert shown(second, "raw_csv")["reused"] is True
-    assert shown(second, "postgres_staging")["already_loaded"] is True
-    assert shown(second, "postgres_tripdata")["changed"] is False
-    assert shown(second, "postgres_tripdata")["loaded_at"] == shown(first, "postgres_tripdata")["loaded_at"]
+    first = platform.run(GREEN, *ASSETS)
+    second = platform.run(GREEN, *ASSETS)
+    assert metadata_of(second, "raw_csv")["reused"] is True
+    assert metadata_of(second, "postgres_staging")["already_loaded"] is True
+    assert metadata_of(second, "postgres_tripdata")["changed"] is False
+    assert metadata_of(second, "postgres_tripdata")["loaded_at"] == metadata_of(first, "postgres_tripdata")["loaded_at"]
 
 
 def test_corrected_file_replaces_month(platform: Platform, mirror: HttpMirror) -> None:
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
-    older = shown(platform.run(GREEN), "raw_csv")["sha256"]
+    older = metadata_of(platform.run(GREEN, *ASSETS), "raw_csv")["sha256"]
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN), trip(GREEN, fare_amount="9")]))
     # Without raw_csv in the selection too: the input is asked for as it is published now.
-    table = shown(platform.run(GREEN, "postgres_staging", "postgres_tripdata"), "postgres_tripdata")
+    table = metadata_of(platform.run(GREEN, "postgres_staging", "postgres_tripdata"), "postgres_tripdata")
     assert (table["rows_in_table"], table["replaced_sha256"]) == (2, older)
 
 
-def test_each_asset_can_be_materialized_alone(platform: Platform, mirror: HttpMirror) -> None:
-    step, says = failure(platform.run(GREEN, "postgres_tripdata"))
+def test_each_asset_can_be_materialized_alone(platform: Platform, mirror: HttpMirror, postgres_url: str) -> None:
+    step, says = failure_of(platform.run(GREEN, "postgres_tripdata"))
     assert step == "postgres_tripdata"
     assert "Nothing is staged for green|2020-04" in says
     assert "Materialize it with its upstream assets" in says
 
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
-    assert shown(platform.run(GREEN, "postgres_staging"), "postgres_staging")["rows_staged"] == 1
-    assert platform.query("select count(*) from green_tripdata") == [(0,)]
-    assert shown(platform.run(GREEN, "postgres_tripdata"), "postgres_tripdata")["changed"] is True
-    assert shown(platform.run(GREEN, "postgres_tripdata"), "postgres_tripdata")["changed"] is False
-    assert shown(platform.run(GREEN, "postgres_staging"), "postgres_staging")["rows_staged"] == 0
-    assert platform.query("select count(*) from green_tripdata") == [(1,)]
+    assert metadata_of(platform.run(GREEN, "postgres_staging"), "postgres_staging")["rows_staged"] == 1
+    assert query(postgres_url, "select count(*) from green_tripdata") == [(0,)]
+    assert metadata_of(platform.run(GREEN, "postgres_tripdata"), "postgres_tripdata")["changed"] is True
+    assert metadata_of(platform.run(GREEN, "postgres_tripdata"), "postgres_tripdata")["changed"] is False
+    assert metadata_of(platform.run(GREEN, "postgres_staging"), "postgres_staging")["rows_staged"] == 0
+    assert query(postgres_url, "select count(*) from green_tripdata") == [(1,)]
 
 
-def test_bad_file_fails_once_and_changes_nothing(platform: Platform, mirror: HttpMirror) -> None:
+def test_bad_file_fails_once_and_changes_nothing(platform: Platform, mirror: HttpMirror, postgres_url: str) -> None:
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN)]))
-    assert platform.run(GREEN).success
-    before = platform.query("select *, xmin::text from green_tripdata")
+    assert platform.run(GREEN, *ASSETS).success
+    before = query(postgres_url, "select *, xmin::text from green_tripdata")
     publish(mirror.folder, GREEN, csv_text(GREEN, [trip(GREEN), trip(GREEN, fare_amount="much")]))
-    result = platform.run(GREEN)
-    step, says = failure(result)
+    result = platform.run(GREEN, *ASSETS)
+    step, says = failure_of(result)
     assert step == "raw_csv"
     assert says.startswith('green_tripdata_2020-04.csv.gz, line 3, column fare_amount: "much" is not a number.')
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
-    assert platform.query("select *, xmin::text from green_tripdata") == before
+    assert query(postgres_url, "select *, xmin::text from green_tripdata") == before
 
 
 def test_only_transient_errors_are_retried() -> None:
@@ -305,26 +253,26 @@ def test_real_files_are_loaded_completely(
     at_most: int,
 ) -> None:
     """All of them on one server, a few of each colour on the other."""
-    each_postgres_url = request.getfixturevalue(server)
+    url = request.getfixturevalue(server)
     months = [
         TripMonth(colour, path.name.removesuffix(".csv.gz")[-7:])
         for colour in COLOURS.values()
         for path in sorted((real_files / colour.name).glob("*.csv.gz"))[-at_most:]
     ]
     with serve_folder(real_files) as mirror:
-        platform = Platform(mirror.url, each_postgres_url, tmp_path / "raw", instance)
+        platform = platform_over(mirror.url, tmp_path, instance, postgres=Postgres(url=url, merge_timeout=3))
         for month in months:
-            result = platform.run(month)
-            assert checks(result)["every_row_accounted_for"]
-            assert shown(result, "postgres_tripdata")["duplicates_skipped"] == 0
+            result = platform.run(month, *ASSETS)
+            assert checks_of(result)["every_row_accounted_for"]
+            assert metadata_of(result, "postgres_tripdata")["duplicates_skipped"] == 0
     for colour in COLOURS.values():
         of_colour = [month for month in months if month.colour == colour]
-        assert dict(platform.query(f"select filename, count(*) from {colour.table} group by 1")) == {
+        assert dict(query(url, f"select filename, count(*) from {colour.table} group by 1")) == {
             month.filename: rows_of_real_file(month) for month in of_colour
         }
         text = ", ".join(column.folded_name for column in colour.row_id)
         wrong = f"select count(*) from {colour.table} where unique_row_id is distinct from md5(concat({text}))"
-        assert platform.query(wrong) == [(0,)]
+        assert query(url, wrong) == [(0,)]
 
 
 def rows_of_real_file(month: TripMonth) -> int:
