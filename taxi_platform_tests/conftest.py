@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import dagster as dg
@@ -17,7 +17,7 @@ import pytest
 from psycopg import sql
 
 from taxi_platform.destinations.postgres.resource import Postgres
-from taxi_platform.local.embedded_postgres import EmbeddedPostgres
+from taxi_platform.local.embedded_postgres import SERVER_SETTINGS, EmbeddedPostgres
 from taxi_platform.local.emulators.servers import Emulators, running
 from taxi_platform_tests.support import http_mirror, postgres15
 from taxi_platform_tests.support.http_mirror import HttpMirror
@@ -32,8 +32,11 @@ LONGEST = ("test_web_backfill.py", "test_compose_processes.py", "test_real_files
 """Mostly waiting for Dagster's daemon: begun first, so that other processes test the rest meanwhile."""
 
 
-STARTERS = re.compile(r"\bsubprocess\b|multiprocessing|support\.(?:browser|compose|web_interface)|run_dbt|run_sequence")
-"""What a test module contains that starts a daemon, a browser or a second interpreter."""
+STARTERS = re.compile(
+    r"\bsubprocess\b|multiprocessing|run_sequence"
+    r"|support\.(?:browser|compose|dbt_declarations|mart_tables|web_interface)"
+)
+"""What a test module contains that starts a daemon, a browser, dbt or another interpreter."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,7 +55,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _starts_processes(item: pytest.Item) -> bool:
     fixtures: list[str] = getattr(item, "fixturenames", [])
-    return "emulators" in fixtures or "marts" in item.path.name or _starts_processes_in(item.path)
+    return "emulators" in fixtures or _starts_processes_in(item.path)
 
 
 @cache
@@ -60,10 +63,16 @@ def _starts_processes_in(path: Path) -> bool:
     return bool(STARTERS.search(path.read_text("utf-8")))
 
 
+class TemporaryServer(EmbeddedPostgres):
+    """An embedded server that does not flush to disk: what it holds is not needed after a power failure."""
+
+    settings: ClassVar = {**SERVER_SETTINGS, "fsync": "off", "full_page_writes": "off"}
+
+
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """An embedded server, running."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("home") / "postgres")
+    server = TemporaryServer(tmp_path_factory.mktemp("home") / "postgres")
     try:
         server.start()
         yield server
@@ -139,7 +148,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 @pytest.fixture
 def platform(mirror: HttpMirror, postgres_url: str, tmp_path: Path, instance: dg.DagsterInstance) -> Platform:
     """The definitions over an empty mirror and an empty Postgres database."""
-    return platform_over(mirror.url, tmp_path, instance, postgres=Postgres(url=postgres_url, merge_timeout=3))
+    return platform_over(mirror.url, tmp_path, instance, postgres=Postgres(url=postgres_url))
 
 
 @pytest.fixture(scope="session")
