@@ -6,7 +6,7 @@ It loads four green months of 2020 as a backfill with the mouse, and photographs
 import sys
 from pathlib import Path
 
-from taxi_platform_tests.support.browser import POSTGRES_LEG, browser, find_programs
+from taxi_platform_tests.support.browser import POSTGRES_ASSETS, browser, find_programs
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -17,7 +17,7 @@ def main(url: str) -> None:
         raise SystemExit("chromium and chromedriver are not on the PATH; on Debian: chromium, chromium-driver")
     IMAGES.mkdir(exist_ok=True)
     with browser(programs, url) as window:
-        window.show_graph(POSTGRES_LEG)
+        window.show_graph(POSTGRES_ASSETS)
         window.launch_backfill("green", "[2020-03...2020-06]")
         window.find("//*[contains(., '100% completed')]")
         window.rest()

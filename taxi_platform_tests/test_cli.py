@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,10 @@ from psycopg import sql
 
 from taxi_platform.local.instance import embedded_server
 from taxi_platform.local.ports import free_port
+from taxi_platform_tests.support.waiting import PATIENCE, until
 
 REPO = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-c", "from taxi_platform.cli import main; main()"]
-SECONDS = 600
-"""How long a command may take on a machine that does much else; none takes a tenth of it on a quiet one."""
 
 
 @dataclass
@@ -47,7 +45,7 @@ class Folder:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=SECONDS,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == expected, done.stdout
@@ -152,8 +150,8 @@ def test_dev_shows_runs_and_stops_with_ctrl_c(folder: Folder, demo: str) -> None
         assert children
         assert not [process for process in children if password in " ".join(process.cmdline())]
         os.kill(dev.pid, signal.SIGINT)
-        assert dev.wait(SECONDS) in {0, -signal.SIGINT}
-        psutil.wait_procs(children, SECONDS)
+        assert dev.wait(PATIENCE) in {0, -signal.SIGINT}
+        psutil.wait_procs(children, PATIENCE)
         assert not [process for process in children if process.is_running() and process.status() != "zombie"]
     finally:
         if dev.poll() is None:
@@ -172,17 +170,17 @@ def test_unusable_data_directory_is_named(folder: Folder) -> None:
 
 
 def successful_runs(url: str, process: subprocess.Popen[bytes], log: Path) -> int:
-    """How many runs the web interface shows as succeeded, once it answers."""
+    """Return how many runs the web interface shows as succeeded, once it responds."""
     query = "{ runsOrError(filter: {statuses: [SUCCESS]}) { ... on Runs { count } } }"
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+
+    def response() -> requests.Response | None:
+        assert process.poll() is None, log.read_text()
         try:
-            answer = requests.post(f"{url}/graphql", json={"query": query}, timeout=30)
+            return requests.post(f"{url}/graphql", json={"query": query}, timeout=PATIENCE)
         except requests.ConnectionError:
-            time.sleep(0.2)
-        else:
-            return answer.json()["data"]["runsOrError"]["count"]
-    raise AssertionError(f"the web interface did not answer:\n{log.read_text()}")
+            return None
+
+    return until(response, "the web interface responds").json()["data"]["runsOrError"]["count"]
 
 
 def test_stop_and_clean_stop_servers_and_remove_demo(folder: Folder, demo: str) -> None:
@@ -209,7 +207,7 @@ def test_platform_error_is_shown_without_traceback(tmp_path: Path) -> None:
             env=Folder(tmp_path).environment(TAXI_HOME=str(home)),
             capture_output=True,
             text=True,
-            timeout=SECONDS,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 1

@@ -21,9 +21,10 @@ from taxi_platform.trips.columns import GREEN, YELLOW
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.conftest import REPO, new_database
 from taxi_platform_tests.support import http_mirror
-from taxi_platform_tests.support.browser import POSTGRES_LEG, Browser, browser, find_programs
+from taxi_platform_tests.support.browser import POSTGRES_ASSETS, Browser, browser, find_programs
 from taxi_platform_tests.support.graphql import Webserver
-from taxi_platform_tests.support.web_interface import until, web_interface
+from taxi_platform_tests.support.waiting import until
+from taxi_platform_tests.support.web_interface import web_interface
 
 ASSETS = ("raw_csv", "postgres_staging", "postgres_tripdata")
 SESSIONS = "from pg_stat_activity where application_name like 'taxi_platform%' and datname = current_database()"
@@ -102,7 +103,7 @@ def test_backfill_is_complete_after_a_killed_run(platform, real_files):
         return next(iter(workers), None)
 
     until(kill_one)
-    until(lambda: platform.web.backfill_status(backfill).startswith("COMPLETED"), patience=1800)
+    until(lambda: platform.web.backfill_status(backfill).startswith("COMPLETED"))
     runs = platform.runs(backfill)
 
     assert platform.web.backfill_status(backfill) == "COMPLETED_SUCCESS"
@@ -124,7 +125,7 @@ def test_cancelled_backfill_releases_its_locks(platform, real_files):
             backfill = platform.web.backfill(months, *ASSETS)
             until(lambda: watcher.execute(f"select 1 {SESSIONS} and wait_event_type = 'Lock'").fetchall())
             platform.web.cancel_backfill(backfill)
-            until(lambda: platform.web.backfill_status(backfill) == "CANCELED", patience=1800)
+            until(lambda: platform.web.backfill_status(backfill) == "CANCELED")
             until(lambda: not watcher.execute(f"select 1 {SESSIONS}").fetchall())
 
         assert {run["status"] for run in platform.runs(backfill)} == {"CANCELED"}
@@ -145,10 +146,10 @@ def window(platform: WebPlatform) -> Iterator[Browser]:
 
 
 def test_backfill_is_launched_with_the_mouse(platform, window, tmp_path):
-    window.show_graph(POSTGRES_LEG)
+    window.show_graph(POSTGRES_ASSETS)
     window.expand()
     backfill = window.launch_backfill("green", "[2020-04...2020-05]")
-    until(lambda: platform.web.backfill_status(backfill).startswith("COMPLETED"), patience=1800)
+    until(lambda: platform.web.backfill_status(backfill).startswith("COMPLETED"))
     window.find("//*[contains(., '100% completed')]")
 
     assert platform.web.backfill_status(backfill) == "COMPLETED_SUCCESS"

@@ -9,6 +9,7 @@ from pathlib import Path
 from taxi_platform.analytics.models import MODELS
 from taxi_platform.local.emulators.servers import Emulators
 from taxi_platform_tests.conftest import REPO
+from taxi_platform_tests.support.waiting import PATIENCE
 
 DBT_BIGQUERY = os.environ.get("TAXI_TEST_DBT_BIGQUERY", "")
 """A dbt with dbt-bigquery; without it the demo builds no marts."""
@@ -24,7 +25,7 @@ def test_demo_gcp_prints_every_table(tmp_path: Path, emulators: Emulators) -> No
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(REPO), "TAXI_DBT": DBT_BIGQUERY},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -62,7 +63,7 @@ main()
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(REPO)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 1

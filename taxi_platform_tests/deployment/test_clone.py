@@ -18,8 +18,9 @@ from taxi_platform.demo.sample_trips import write_sample
 from taxi_platform.local.instance import embedded_server
 from taxi_platform.local.ports import free_port
 from taxi_platform.trips.partitions import TripMonth
-from taxi_platform_tests.support.compose import REPO, wait_until
+from taxi_platform_tests.support.compose import REPO
 from taxi_platform_tests.support.graphql import Webserver
+from taxi_platform_tests.support.waiting import PATIENCE, until
 
 PROGRAMS = Path(sys.executable).parent
 MONTH = TripMonth.from_key("green|2020-04")
@@ -44,7 +45,7 @@ def run(command: str, environment: dict[str, str]) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -85,7 +86,7 @@ class Dev:
     url: str
 
     def get(self, path: str, **headers: str) -> requests.Response:
-        return requests.get(f"{self.url}{path}", headers=headers, timeout=60)
+        return requests.get(f"{self.url}{path}", headers=headers, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module", params=["dg dev", "dagster dev -w workspace.yaml"])
@@ -112,10 +113,10 @@ def dev(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
             return False
 
     try:
-        wait_until(responds, "the web interface responds")
+        until(responds, "the web interface responds")
         yield dev
         os.killpg(started.pid, signal.SIGINT)
-        started.wait(120)
+        started.wait(PATIENCE)
     finally:
         if started.poll() is None:
             os.killpg(started.pid, signal.SIGKILL)
@@ -129,7 +130,7 @@ def test_dev_shows_the_code_location(dev: Dev) -> None:
         found = Webserver(dev.url).ask(query)["repositoriesOrError"].get("nodes", [])
         return [node["location"]["name"] for node in found]
 
-    wait_until(lambda: locations() != [], "a code location is loaded")
+    until(lambda: locations() != [], "a code location is loaded")
     assert locations() == ["taxi_platform"]
 
 
@@ -145,9 +146,9 @@ def test_other_web_pages_cannot_read_responses(dev: Dev) -> None:
     foreign = {"Origin": "https://example.com"}
     responses = [
         dev.get("/graphql?query={version}", **foreign),
-        requests.post(f"{dev.url}/graphql", json={"query": "{version}"}, headers=foreign, timeout=60),
+        requests.post(f"{dev.url}/graphql", json={"query": "{version}"}, headers=foreign, timeout=PATIENCE),
         requests.options(
-            f"{dev.url}/graphql", headers={**foreign, "Access-Control-Request-Method": "POST"}, timeout=60
+            f"{dev.url}/graphql", headers={**foreign, "Access-Control-Request-Method": "POST"}, timeout=PATIENCE
         ),
     ]
     for response in responses:

@@ -10,7 +10,8 @@ from taxi_platform.destinations.postgres.tables import parent_table
 from taxi_platform.local.ports import free_port
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.deployment.conftest import MONTHS, ROWS, Deployment
-from taxi_platform_tests.support.compose import Here, Service, read_compose, wait_until, wait_until_healthy
+from taxi_platform_tests.support.compose import Here, Service, read_compose, wait_until_healthy
+from taxi_platform_tests.support.waiting import until
 
 ASSETS = ("raw_csv", "postgres_staging", "postgres_tripdata")
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
@@ -36,15 +37,15 @@ def test_backfill_survives_a_restart_of_every_process(
     run = web.launch(month, *ASSETS)
     backfill = web.backfill(months, *ASSETS)
 
-    wait_until(lambda: web.run_status(run) in ENDED, "the run has ended")
+    until(lambda: web.run_status(run) in ENDED, "the run has ended")
     assert web.run_status(run) == "SUCCESS", deployment.services["code-location"].said()
     assert rows_loaded(deployment.trips_url, month) == ROWS
 
-    wait_until(lambda: any(run["status"] == "STARTED" for run in web.runs(backfill)), "a run has started")
+    until(lambda: any(run["status"] == "STARTED" for run in web.runs(backfill)), "a run has started")
     for name in ("code-location", "webserver", "daemon"):
         assert web.backfill_status(backfill) == "REQUESTED", f"it has ended before the restart of {name}"
         deployment.restart(name)
-    wait_until(lambda: web.backfill_status(backfill).startswith(("COMPLETED", "FAIL", "CANCEL")), "the backfill ends")
+    until(lambda: web.backfill_status(backfill).startswith(("COMPLETED", "FAIL", "CANCEL")), "the backfill ends")
 
     runs = web.runs(backfill)
     assert web.backfill_status(backfill) == "COMPLETED_SUCCESS", runs

@@ -6,7 +6,8 @@ from typing import Any
 
 from taxi_platform.getting_started.jobs import HELLO_LIMIT_TAG
 from taxi_platform_tests.support.api_server import Answer, Asked, api_server
-from taxi_platform_tests.support.web_interface import until, web_interface
+from taxi_platform_tests.support.waiting import PATIENCE, until
+from taxi_platform_tests.support.web_interface import web_interface
 
 LIMITED = {HELLO_LIMIT_TAG: "hello_world"}
 
@@ -21,7 +22,7 @@ def test_third_hello_run_waits_for_one_of_two(tmp_path: Path, postgres_url: str)
 
     def respond(request: Asked) -> Answer:
         if "slow" in request.path:
-            release.wait(120)
+            release.wait(PATIENCE)
         return Answer({"pull_count": 1, "stargazers_count": 1})
 
     with api_server(respond) as api:

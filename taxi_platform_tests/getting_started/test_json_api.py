@@ -16,11 +16,12 @@ from taxi_platform.getting_started.json_api import get_json
 from taxi_platform.getting_started.products import products_raw
 from taxi_platform.getting_started.statistics import docker_image_pulls, github_stars
 from taxi_platform_tests.support.api_server import Answer, Asked, api_server
+from taxi_platform_tests.support.waiting import PATIENCE
 
 
 def get(response: Answer) -> Any:
     with api_server(lambda _: response) as server:
-        return get_json(f"{server.url}/thing", timeout=5)
+        return get_json(f"{server.url}/thing", timeout=PATIENCE)
 
 
 def test_json_is_returned() -> None:
@@ -51,7 +52,7 @@ def test_silent_server_times_out() -> None:
     release = Event()
 
     def hold(_: Asked) -> Answer:
-        release.wait(30)
+        release.wait(PATIENCE)
         return Answer({})
 
     with api_server(hold) as server:
@@ -66,7 +67,7 @@ def test_connection_error_shows_url_without_secrets() -> None:
     with api_server(lambda _: Answer({})) as server:
         port = server.url.rpartition(":")[2]
     with pytest.raises(SourceUnavailable) as caught:
-        get_json(f"http://me:hidden@127.0.0.1:{port}/thing?token=hidden", timeout=5)
+        get_json(f"http://me:hidden@127.0.0.1:{port}/thing?token=hidden", timeout=PATIENCE)
     assert "/thing" in str(caught.value)
     assert "hidden" not in str(caught.value)
     assert caught.value.__suppress_context__
@@ -74,7 +75,7 @@ def test_connection_error_shows_url_without_secrets() -> None:
 
 def test_invalid_url_is_bad_setting() -> None:
     with pytest.raises(BadSetting):
-        get_json("dummyjson.com/products", timeout=5)
+        get_json("dummyjson.com/products", timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_short_wait_of_rate_limit_is_kept() -> None:
         return Answer({"n": 1}) if len(arrivals) > 1 else Answer(b"", 429, {"Retry-After": "1"})
 
     with api_server(respond) as server:
-        assert get_json(server.url, timeout=5) == {"n": 1}
+        assert get_json(server.url, timeout=PATIENCE) == {"n": 1}
     assert len(arrivals) == 2
     assert arrivals[1] - arrivals[0] >= 1
 
@@ -116,7 +117,7 @@ def _in(seconds: int) -> datetime:
 def test_long_wait_of_rate_limit_is_named(status: int, headers: Callable[[], dict[str, str]]) -> None:
     with api_server(lambda _: Answer(b"", status, headers())) as server:
         with pytest.raises(RateLimited) as caught:
-            get_json(server.url, timeout=5)
+            get_json(server.url, timeout=PATIENCE)
         assert len(server.asked) == 1
     assert caught.value.allow_retries is False
     named = re.search(r"after (\S+ \S+) UTC", caught.value.remedy)

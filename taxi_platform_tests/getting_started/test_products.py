@@ -38,7 +38,7 @@ class Pipeline:
             ASSETS,
             selection=list(selected or ASSETS),
             resources={
-                "products_api": ProductsApi(url=self.url, timeout=5),
+                "products_api": ProductsApi(url=self.url, timeout=60),
                 "json_files": JsonFiles(folder=str(self.files)),
                 "products_duckdb": DuckDBFile(database=str(self.database)),
             },

@@ -18,7 +18,7 @@ def page(request: Asked) -> Answer:
 
 def fetch(body: Any, *, all_pages: bool = False) -> list[dict[str, Any]]:
     with api_server(lambda _: Answer(body)) as server:
-        return ProductsApi(url=f"{server.url}/products", timeout=5).fetch(all_pages)
+        return ProductsApi(url=f"{server.url}/products", timeout=60).fetch(all_pages)
 
 
 def test_first_page_is_one_request() -> None:

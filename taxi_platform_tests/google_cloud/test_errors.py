@@ -17,6 +17,7 @@ from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.google_fixtures import Load, Write
 from taxi_platform_tests.support.trip_files import trip
 from taxi_platform_tests.support.unreliable_google import Request, Response, UnreliableGoogle, error
+from taxi_platform_tests.support.waiting import PATIENCE
 
 APRIL = TripMonth.from_key("green|2020-04")
 
@@ -139,7 +140,7 @@ def test_silent_bigquery_is_reported(
     end_of_test = threading.Event()
 
     def wait(request: Request) -> Response | None:
-        end_of_test.wait(60)
+        end_of_test.wait(PATIENCE)
         return None
 
     bigquery_front.rules.append(wait)

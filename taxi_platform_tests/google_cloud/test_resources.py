@@ -17,6 +17,7 @@ from taxi_platform.local.emulators.servers import Emulators
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.conftest import REPO
 from taxi_platform_tests.support.trip_files import csv_text, publish, trip
+from taxi_platform_tests.support.waiting import PATIENCE
 
 
 def run_with_platform(cloud: GoogleCloud, *assets: dg.AssetsDefinition, **more: object) -> dg.ExecuteInProcessResult:
@@ -106,7 +107,7 @@ if __name__ == "__main__":
         env={"DAGSTER_HOME": str(home), "STORAGE_EMULATOR_HOST": emulators.storage_url, "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -143,7 +144,7 @@ print([name for name in ("pandas", "dagster_gcp", "google.cloud", "google.auth")
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.stdout.strip() == "[]", done.stderr
@@ -163,7 +164,7 @@ print(BIGQUERY.is_scheduled(resources), [name for name in ("dagster_gcp", "googl
         env={"PYTHONPATH": str(REPO), "PATH": ""},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.stdout.strip() == "False []", done.stderr

@@ -12,6 +12,7 @@ import pytest
 from taxi_platform.errors import BadSetting
 from taxi_platform.local.instance import acquire_daemon_lock, daemon_lock_is_held, embedded_server, prepare
 from taxi_platform_tests.conftest import REPO
+from taxi_platform_tests.support.waiting import PATIENCE
 
 # Acquires the lock and then becomes `cat`, as `make dev` becomes `dagster dev`.
 HOLDER = """
@@ -32,7 +33,7 @@ def holder(home: Path) -> Iterator[str]:
         assert process.stdin is not None
         yield process.stdout.readline().strip()
         process.stdin.close()
-        process.wait(60)
+        process.wait(PATIENCE)
 
 
 def test_lock_is_held_across_exec_until_the_process_ends(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-PATIENCE = 300.0
-"""Seconds until a missing element is a failure: other processes may use the cores, so it is thirty times the usual."""
-POSTGRES_LEG = '+key:"postgres_tripdata"'
+from taxi_platform_tests.support.waiting import PATIENCE
+
+POSTGRES_ASSETS = '+key:"postgres_tripdata"'
 
 
 def find_programs() -> tuple[str, str] | None:

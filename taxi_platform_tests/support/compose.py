@@ -12,14 +12,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 import yaml
+
+from taxi_platform_tests.support.waiting import PATIENCE, until
 
 REPO = Path(__file__).parents[2]
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
@@ -118,10 +119,10 @@ class Service:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE,
         )
 
-    def stop(self, how: signal.Signals = signal.SIGTERM, grace: float = 60) -> None:
+    def stop(self, how: signal.Signals = signal.SIGTERM, grace: float = PATIENCE) -> None:
         """Signals the service's first process, and kills what is left of the service when that has ended."""
         process, self.process = self.process, None
         if process is None:
@@ -140,14 +141,6 @@ class Service:
         return self.log.read_text(errors="replace")[-4000:]
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 300, pause: float = 0.5) -> None:
-    """Waits until the condition holds; fails with `what` when it has not come true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(pause)
-
-
 def wait_until_healthy(service: Service) -> None:
     """Waits until the service's health check passes. Each look is a process, so there is some time between two."""
-    wait_until(service.healthy, f"{service.name} is healthy", pause=2)
+    until(service.healthy, f"{service.name} is healthy", pause=2)

@@ -5,6 +5,7 @@ import urllib.request
 from typing import Any
 
 from taxi_platform.trips.partitions import TripMonth
+from taxi_platform_tests.support.waiting import PATIENCE
 
 _LAUNCH_RUN = """
 mutation Launch($params: ExecutionParams!) {
@@ -58,7 +59,7 @@ class Webserver:
         """The answer's data. Raises OSError when the webserver does not answer."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
             answer = json.load(response)
         assert "errors" not in answer, answer
         return answer["data"]

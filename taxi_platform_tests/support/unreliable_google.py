@@ -11,6 +11,8 @@ from threading import Condition, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
+from taxi_platform_tests.support.waiting import PATIENCE
+
 
 @dataclass(frozen=True)
 class Request:
@@ -134,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Log nothing: tests read `requests`."""
 
     def _pass_on(self, request: Request) -> None:
-        connection = http.client.HTTPConnection(urlsplit(self.behind).netloc, timeout=60)
+        connection = http.client.HTTPConnection(urlsplit(self.behind).netloc, timeout=PATIENCE)
         headers = {
             name: value
             for name, value in request.headers.items()

@@ -4,33 +4,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import TypeVar
 
 import requests
 
 from taxi_platform.local.ports import free_port
 from taxi_platform_tests.support.graphql import Webserver
-
-T = TypeVar("T")
-
-PATIENCE = 300.0
-"""Seconds until a missing condition is a failure: thirty times the usual, as other processes may use the cores."""
-
-
-def until(condition: Callable[[], T | None], patience: float = PATIENCE) -> T:
-    """What the condition gives as soon as it gives something; looked at again until then."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"did not come in {patience:g} seconds: {condition}")
+from taxi_platform_tests.support.waiting import PATIENCE, until
 
 
 @contextmanager
@@ -59,17 +42,17 @@ def web_interface(folder: Path, history_url: str, settings: dict[str, str]) -> I
     def answers() -> bool:
         assert process.poll() is None, (folder / "log").read_text()
         try:
-            return requests.get(f"{served.url}/server_info", timeout=5).ok
+            return requests.get(f"{served.url}/server_info", timeout=PATIENCE).ok
         except requests.ConnectionError:
             return False
 
     try:
-        until(answers)
+        until(answers, "the web interface responds")
         yield served
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(30)
+            process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

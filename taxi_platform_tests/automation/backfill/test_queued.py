@@ -16,10 +16,9 @@ from taxi_platform.local.ports import free_port
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.http_mirror import HttpMirror
 from taxi_platform_tests.support.trip_files import csv_text, publish, trip
-from taxi_platform_tests.support.web_interface import until
+from taxi_platform_tests.support.waiting import PATIENCE, until
 
 COMMAND = [sys.executable, "-c", "from taxi_platform.cli import main; main()"]
-SECONDS = 600
 
 
 @pytest.fixture
@@ -41,8 +40,8 @@ def settings(tmp_path: Path, mirror: HttpMirror) -> Iterator[dict[str, str]]:
     finally:
         children = psutil.Process(dev.pid).children(recursive=True)
         dev.send_signal(signal.SIGINT)
-        dev.wait(SECONDS)
-        psutil.wait_procs(children, SECONDS)
+        dev.wait(PATIENCE)
+        psutil.wait_procs(children, PATIENCE)
         embedded_server(tmp_path / "home").remove()
 
 
@@ -65,7 +64,7 @@ def test_daemon_loads_the_months_of_a_backfill(tmp_path: Path, mirror: HttpMirro
         env=settings,
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -81,7 +80,7 @@ def test_daemon_loads_the_months_of_a_backfill(tmp_path: Path, mirror: HttpMirro
         env={**settings, "TAXI_WEB_URL": f"http://127.0.0.1:{free_port()}"},
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=PATIENCE,
         check=False,
     )
     assert elsewhere.returncode == 1

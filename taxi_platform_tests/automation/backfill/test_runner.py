@@ -27,10 +27,8 @@ from taxi_platform.trips.load_record import LoadRecord
 from taxi_platform.trips.partitions import TripMonth, month_partitions
 from taxi_platform_tests.support.faulty_server import Fault, FaultyServer
 from taxi_platform_tests.support.trip_files import csv_text, publish, trip
-from taxi_platform_tests.support.web_interface import until
+from taxi_platform_tests.support.waiting import PATIENCE, until
 
-SECONDS = 600
-"""Limit of a command; it takes a twentieth of it on an idle machine."""
 CHOICE = f"Choose a month from 2019-01 to {month_partitions.get_last_partition_key()}, in the form YYYY-MM."
 MONTHS = [TripMonth.from_key(f"green|2020-0{month}") for month in (3, 4, 5)]
 
@@ -65,7 +63,7 @@ class Terminal:
 
     def run(self, *options: str) -> tuple[int, str, str]:
         with self.start(*options) as process:
-            said, shown = process.communicate(timeout=SECONDS)
+            said, shown = process.communicate(timeout=PATIENCE)
             return process.returncode, said, shown
 
     def rows(self) -> dict[str, int]:
@@ -229,7 +227,7 @@ def test_months_of_killed_workers_are_loaded_again(tmp_path, slow, postgres_url)
         until(lambda: not slow.faults)
         for worker in workers(process):
             worker.kill()
-        said, _ = process.communicate(timeout=SECONDS)
+        said, _ = process.communicate(timeout=PATIENCE)
 
     assert (process.returncode, said.splitlines()[-1]) == (0, "2 of 2 months loaded, 7 rows.")
     assert terminal.rows() == {"2020-03": 3, "2020-04": 4}
@@ -245,7 +243,7 @@ def test_ctrl_c_ends_unfinished_runs_and_workers(tmp_path, slow, postgres_url):
         until(lambda: not slow.faults)
         processes = workers(process)
         process.send_signal(signal.SIGINT)
-        said, shown = process.communicate(timeout=SECONDS)
+        said, shown = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 130
     assert said.splitlines()[-1].startswith("0 of 2 months loaded, 0 rows; stopped with 2 to go")

@@ -27,7 +27,7 @@ from taxi_platform_tests.support.documentation import documented
 from taxi_platform_tests.support.google_fixtures import Load, Query, Stage, Write
 from taxi_platform_tests.support.trip_files import trip
 from taxi_platform_tests.support.unreliable_google import Request, Response, UnreliableGoogle, error
-from taxi_platform_tests.support.web_interface import until
+from taxi_platform_tests.support.waiting import until
 
 FEE = Column("made_up_fee", Kind.NUMBER, "Fee that files have since April 2020.", since="2020-04")
 NEW = replace(GREEN, columns=(*GREEN.required_columns, FEE))

@@ -23,6 +23,7 @@ from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.google_fixtures import Load, Query, Stage, Write
 from taxi_platform_tests.support.trip_files import trip
 from taxi_platform_tests.support.unreliable_google import Request, UnreliableGoogle, error
+from taxi_platform_tests.support.waiting import PATIENCE
 
 MARCH = TripMonth.from_key("green|2020-03")
 APRIL = TripMonth.from_key("green|2020-04")
@@ -197,7 +198,7 @@ def test_duplicate_of_two_concurrent_merges_is_loaded_once(
         name = str(request.query["queryParameters"]) if is_merge(request) else ""
         if name and len(held) < 2:
             held.add(name)
-            both_looked.wait(30)
+            both_looked.wait(PATIENCE)
 
     bigquery_front.rules.append(hold)
     merged = side_by_side(cloud, *months)

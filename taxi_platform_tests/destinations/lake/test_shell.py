@@ -8,6 +8,7 @@ from pathlib import Path
 from taxi_platform.destinations.lake.resource import Lake
 from taxi_platform_tests.destinations.contract import APRIL, MARCH, Load, Write
 from taxi_platform_tests.support.trip_files import trip
+from taxi_platform_tests.support.waiting import PATIENCE
 
 
 def run(lake: Lake, *arguments: str, entered: str = "") -> subprocess.CompletedProcess[str]:
@@ -18,7 +19,7 @@ def run(lake: Lake, *arguments: str, entered: str = "") -> subprocess.CompletedP
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
 
 

@@ -17,7 +17,7 @@ from taxi_platform_tests.support.trip_files import Row, csv_text, raw_file
 
 @pytest.fixture
 def postgres(each_postgres_url: str) -> Postgres:
-    return Postgres(url=each_postgres_url, merge_timeout=3)
+    return Postgres(url=each_postgres_url)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from taxi_platform.source.raw_file import RawFile
 from taxi_platform.trips.load_record import MergeResult
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.trip_files import csv_text, raw_file, trip
+from taxi_platform_tests.support.waiting import until
 
 Query = Callable[..., list[tuple]]
 Load = Callable[[RawFile], MergeResult]
@@ -28,14 +28,6 @@ Write = Callable[..., RawFile]
 MARCH = TripMonth.from_key("green|2020-03")
 APRIL = TripMonth.from_key("green|2020-04")
 MINE = "from pg_stat_activity where application_name like 'taxi_platform%' and datname = current_database()"
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
-    """Wait for a condition; fail the test after so many seconds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited {seconds} s for: {what}"
-        time.sleep(0.01)
 
 
 def together(*calls: Callable[[], object]) -> list[object]:
@@ -170,13 +162,14 @@ def test_unchanged_month_does_not_wait_for_readers(load: Load, write: Write, eac
 def test_reader_blocks_swap_until_timeout(load: Load, write: Write, query: Query, each_postgres_url: str) -> None:
     load(write(APRIL, [trip(APRIL)]))
     corrected = write(APRIL, [trip(APRIL), trip(APRIL, "02 00:00:00")])
+    impatient = Postgres(url=each_postgres_url, merge_timeout=3)
     stop = threading.Event()
 
     def keep_asking() -> int:
-        """Query in a loop; the server cancels a query that takes five seconds."""
+        """Query in a loop; the server cancels a query that takes a minute."""
         asked = 0
         with psycopg.connect(each_postgres_url, autocommit=True) as connection:
-            connection.execute("set statement_timeout = '5s'")
+            connection.execute("set statement_timeout = '1min'")
             while not stop.is_set():
                 connection.execute("select count(*) from green_tripdata")
                 asked += 1
@@ -185,8 +178,9 @@ def test_reader_blocks_swap_until_timeout(load: Load, write: Write, query: Query
     with reading(each_postgres_url) as pid, ThreadPoolExecutor(1) as pool:
         reader = pool.submit(keep_asking)
         try:
+            stage(impatient, corrected)
             with pytest.raises(TableBusy, match=rf"(?s)pid {pid} \(.*blocking pids: {pid};") as caught:
-                load(corrected)
+                merge(impatient, APRIL)
         finally:
             stop.set()
         assert reader.result() > 0
@@ -199,15 +193,14 @@ def test_reader_blocks_swap_until_timeout(load: Load, write: Write, query: Query
 def test_swap_waits_for_a_reader_that_ends(
     postgres: Postgres, write: Write, query: Query, each_postgres_url: str
 ) -> None:
-    patient = Postgres(url=each_postgres_url, merge_timeout=60)
     for rows in (1, 2):
         file = write(APRIL, many_trips(APRIL, rows))
-        stage(patient, file)
+        stage(postgres, file)
         if rows == 1:
-            merge(patient, APRIL)
+            merge(postgres, APRIL)
     with ThreadPoolExecutor(1) as pool:
         with reading(each_postgres_url):
-            waiting = pool.submit(merge, patient, APRIL)
+            waiting = pool.submit(merge, postgres, APRIL)
             until(lambda: query(f"select 1 {MINE} and wait_event_type = 'Lock'"), "the swap waits")
         assert waiting.result().changed
     assert query("select count(*) from green_tripdata") == [(2,)]

@@ -20,9 +20,10 @@ from taxi_platform.trips.columns import GREEN, Column, Kind
 from taxi_platform.trips.load_record import months_to_reload
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.destinations.contract import APRIL, MARCH, MAY, Load, Query, Write
-from taxi_platform_tests.destinations.postgres.test_concurrency import MINE, process, reading, together, until
+from taxi_platform_tests.destinations.postgres.test_concurrency import MINE, process, reading, together
 from taxi_platform_tests.support.documentation import documented
 from taxi_platform_tests.support.trip_files import trip
+from taxi_platform_tests.support.waiting import until
 
 KESTRA = """
 create table public.green_tripdata (

@@ -128,9 +128,7 @@ def test_role_default_of_repeatable_read_does_not_hide_a_month(
     each_postgres_url: str, load: Load, write: Write, query: Query
 ) -> None:
     load(write(MARCH, [SHARED]))
-    strict = Postgres(
-        url=f"{each_postgres_url}?options=-cdefault_transaction_isolation%3Dserializable", merge_timeout=3
-    )
+    strict = Postgres(url=f"{each_postgres_url}?options=-cdefault_transaction_isolation%3Dserializable")
     with strict.connect("tests") as connection:
         assert connection.execute("show transaction_isolation").fetchone() == ("read committed",)
     stage(strict, write(APRIL, [SHARED, trip(APRIL)]))

@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from taxi_platform.local.emulators.servers import Emulators
 from taxi_platform_tests.conftest import REPO
+from taxi_platform_tests.support.waiting import PATIENCE, until
 
 
 def test_emulators_end_when_their_starter_is_killed(tmp_path: Path) -> None:
@@ -27,15 +27,12 @@ with running(pathlib.Path({str(tmp_path)!r})) as emulators:
         assert responds(storage_url)
         assert responds(bigquery_url)
         starter.kill()
-    end = time.monotonic() + 60
-    while responds(storage_url):
-        assert time.monotonic() < end, "the storage emulator is still running"
-        time.sleep(0.05)
+    until(lambda: not responds(storage_url), "the storage emulator has ended")
 
 
 def responds(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/storage/v1/b?project=p", timeout=5):
+        with urllib.request.urlopen(f"{url}/storage/v1/b?project=p", timeout=PATIENCE):
             return True
     except urllib.error.HTTPError:
         return True
