@@ -19,6 +19,8 @@ from psycopg import sql
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.local.embedded_postgres import SERVER_SETTINGS, EmbeddedPostgres
 from taxi_platform.local.emulators.servers import Emulators, running
+from taxi_platform.trips.columns import COLOURS
+from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support import http_mirror, postgres15
 from taxi_platform_tests.support.http_mirror import HttpMirror
 from taxi_platform_tests.support.platform import Platform, platform_over
@@ -40,8 +42,9 @@ STARTERS = re.compile(
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option of `make test-fast`."""
+    """Add the option of `make test-fast`, and one for all real files."""
     parser.addoption("--fast", action="store_true", help="only tests that start no daemon, browser or interpreter")
+    parser.addoption("--every-file", action="store_true", help="load every real file, not three of each colour")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -158,6 +161,17 @@ def real_files() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real files: {folder} is not there; TAXI_REAL_FILES names another folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def real_months(real_files: Path, pytestconfig: pytest.Config) -> list[TripMonth]:
+    """The months of the three smallest real files of each colour, or with `--every-file` of all of them."""
+    months: list[TripMonth] = []
+    for colour in COLOURS.values():
+        paths = sorted((real_files / colour.name).glob("*.csv.gz"), key=lambda path: path.stat().st_size)
+        chosen = paths if pytestconfig.getoption("every_file") else paths[:3]
+        months += sorted((TripMonth(colour, path.name[-14:-7]) for path in chosen), key=lambda month: month.key)
+    return months
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Every real file through bucket and BigQuery, on the emulators, both colours at once."""
+"""Real files through bucket and BigQuery, on the emulators, both colours at once."""
 
 import gzip
 import hashlib
@@ -18,7 +18,7 @@ from taxi_platform.google_cloud.connection import GoogleCloud
 from taxi_platform.google_cloud.resources import WarehouseResource
 from taxi_platform.source.known_row_counts import published_rows
 from taxi_platform.source.raw_file import RawFile
-from taxi_platform.trips.columns import COLOURS, Colour
+from taxi_platform.trips.columns import COLOURS
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.google_fixtures import Query
 from taxi_platform_tests.support.trip_files import raw_file
@@ -29,12 +29,9 @@ ID_PARTS = ", ".join(f"SUM(CAST(CONCAT('0x', SUBSTR(TO_HEX(unique_row_id), {n}, 
 """Sums of the four parts of row ids, which are equal for equal sets of ids and hardly for any other."""
 
 
-def real_months(folder: Path, colour: Colour) -> list[RawFile]:
-    """Return the real files of a colour as `raw_csv` returns them."""
-    return [_real(path, TripMonth(colour, path.name[-14:-7])) for path in sorted((folder / colour.name).iterdir())]
-
-
-def _real(path: Path, month: TripMonth) -> RawFile:
+def real_file(folder: Path, month: TripMonth) -> RawFile:
+    """Return the month's real file as `raw_csv` returns it."""
+    path = folder / month.colour.name / month.gz_name
     content = gzip.decompress(path.read_bytes())
     return RawFile(
         month=month,
@@ -86,14 +83,17 @@ def load_all(cloud: GoogleCloud) -> Callable[[Iterable[RawFile]], list[Merged]]:
     return run
 
 
-def test_every_real_file_is_loaded_completely(
+def test_real_files_are_loaded_completely(
     real_files: Path,
+    real_months: list[TripMonth],
     load_all: Callable[[Iterable[RawFile]], list[Merged]],
     query: Query,
     cloud: GoogleCloud,
     tmp_path: Path,
 ) -> None:
-    files = {colour.name: real_months(real_files, colour) for colour in COLOURS.values()}
+    files: dict[str, list[RawFile]] = {name: [] for name in COLOURS}
+    for month in real_months:
+        files[month.colour.name].append(real_file(real_files, month))
     assert all(files.values())
     with ThreadPoolExecutor(2) as both_colours:
         first = [merged for of_colour in both_colours.map(load_all, files.values()) for merged in of_colour]

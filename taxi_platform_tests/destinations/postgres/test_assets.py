@@ -242,31 +242,23 @@ def test_readme_command_reads_a_dotenv_file(mirror: HttpMirror, postgres15_url: 
         assert connection.execute("select count(*) from yellow_tripdata").fetchall() == [(1,)]
 
 
-@pytest.mark.parametrize(("server", "at_most"), [("postgres_url", 99), ("postgres15_url", 3)], ids=["18", "15"])
 def test_real_files_are_loaded_completely(
     real_files: Path,
+    real_months: list[TripMonth],
     serve_folder: ServeFolder,
-    request: pytest.FixtureRequest,
+    each_postgres_url: str,
     tmp_path: Path,
     instance: dg.DagsterInstance,
-    server: str,
-    at_most: int,
 ) -> None:
-    """All of them on one server, a few of each colour on the other."""
-    url = request.getfixturevalue(server)
-    months = [
-        TripMonth(colour, path.name.removesuffix(".csv.gz")[-7:])
-        for colour in COLOURS.values()
-        for path in sorted((real_files / colour.name).glob("*.csv.gz"))[-at_most:]
-    ]
+    url = each_postgres_url
     with serve_folder(real_files) as mirror:
-        platform = platform_over(mirror.url, tmp_path, instance, postgres=Postgres(url=url, merge_timeout=3))
-        for month in months:
+        platform = platform_over(mirror.url, tmp_path, instance, postgres=Postgres(url=url))
+        for month in real_months:
             result = platform.run(month, *ASSETS)
             assert checks_of(result)["every_row_accounted_for"]
             assert metadata_of(result, "postgres_tripdata")["duplicates_skipped"] == 0
     for colour in COLOURS.values():
-        of_colour = [month for month in months if month.colour == colour]
+        of_colour = [month for month in real_months if month.colour == colour]
         assert dict(query(url, f"select filename, count(*) from {colour.table} group by 1")) == {
             month.filename: rows_of_real_file(month) for month in of_colour
         }
