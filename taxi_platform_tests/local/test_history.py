@@ -10,7 +10,7 @@ import pytest
 
 from taxi_platform.local.embedded_postgres import EmbeddedPostgres
 from taxi_platform_tests.conftest import new_database
-from taxi_platform_tests.support.web_interface import until
+from taxi_platform_tests.support.waiting import until
 
 RUNS = 5
 
