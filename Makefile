@@ -98,14 +98,15 @@ clean:
 	echo "Python 3.11 to 3.14 is needed, and none is on the PATH. Name one: make PYTHON=/path/to/python3.11" >&2; \
 	exit 1
 
+# dagster-dg-cli has the program dg, with which the README loads a month.
 $(INSTALLED): .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing the platform in .venv; this takes a minute or two, once."
-	@$(PIP) --editable '.[marts]'
+	@$(PIP) --editable '.[marts]' dagster-dg-cli
 	@touch $@
 
 $(INSTALLED_EMULATORS): .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing the platform and the emulators in .venv; this takes a minute or two, once."
-	@$(PIP) --editable '.[emulators,marts]'
+	@$(PIP) --editable '.[emulators,marts]' dagster-dg-cli
 	@touch $@ $(INSTALLED)
 
 $(INSTALLED_FOR_TESTS): .venv/bin/python pyproject.toml constraints.txt

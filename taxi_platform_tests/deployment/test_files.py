@@ -160,6 +160,13 @@ def test_workflow_tests_the_oldest_and_newest_python() -> None:
     assert all(f" python{version} " in makefile for version in supported)
 
 
+def test_make_installs_the_programs_of_the_readme() -> None:
+    """Each environment that a command of the quick start creates has dg, which is not in the package's requirements."""
+    rules = re.findall(r"^\t@\$\(PIP\) (.+)$", (REPO / "Makefile").read_text(), re.MULTILINE)
+    assert len(rules) == 3
+    assert all("dagster-dg-cli" in rule or "dev" in rule for rule in rules)
+
+
 def test_workflow_actions_are_pinned_and_have_few_permissions() -> None:
     workflow = read_yaml(WORKFLOW)
     assert workflow["permissions"] == {"contents": "read"}
