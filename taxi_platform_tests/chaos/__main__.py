@@ -1,10 +1,13 @@
-"""Run sequences: `python -m taxi_platform_tests.chaos [--destination NAME] [--seed N] [--sequences N] [--steps N]`."""
+"""Run sequences, lower seeds first: `python -m taxi_platform_tests.chaos [OPTIONS]`; `--help` lists the options."""
 
 import argparse
+import itertools
+import math
 import os
 import random
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from taxi_platform.local.embedded_postgres import EmbeddedPostgres
@@ -45,20 +48,27 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="seed of the first sequence")
     parser.add_argument("--sequences", type=int, default=10, help="sequences for each destination")
     parser.add_argument("--steps", type=int, default=20, help="steps of a sequence")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no sequence later")
     options = parser.parse_args()
-    for destination in options.destination or TABLES:
-        for seed in range(options.seed, options.seed + options.sequences):
-            with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-                Path(folder).chmod(0o755)
-                try:
-                    steps = run_sequence(destination, seed, options.steps, Path(folder))
-                except Violation as error:
-                    print(
-                        f"{destination}, seed {seed}: {error}\nRepeat it with: python -m taxi_platform_tests.chaos "
-                        f"--destination {destination} --seed {seed} --sequences 1 --steps {options.steps}"
-                    )
-                    return 1
-            print(f"{destination}, seed {seed}: {len(steps)} steps, no violation", flush=True)
+    end = time.monotonic() + 60 * options.minutes
+    seeds = range(options.seed, options.seed + options.sequences)
+    sequences = steps = 0
+    for seed, destination in itertools.product(seeds, options.destination or TABLES):
+        if time.monotonic() > end:
+            break
+        with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+            Path(folder).chmod(0o755)
+            try:
+                taken = run_sequence(destination, seed, options.steps, Path(folder))
+            except Violation as error:
+                print(
+                    f"{destination}, seed {seed}: {error}\nRepeat it with: python -m taxi_platform_tests.chaos "
+                    f"--destination {destination} --seed {seed} --sequences 1 --steps {options.steps}"
+                )
+                return 1
+        print(f"{destination}, seed {seed}: {len(taken)} steps, no violation", flush=True)
+        sequences, steps = sequences + 1, steps + len(taken)
+    print(f"{sequences} sequences with {steps} steps, no violation")
     return 0
 
 
