@@ -21,6 +21,7 @@ from taxi_platform.google_cloud.dataset import Dataset
 from taxi_platform.google_cloud.resources import WarehouseResource
 from taxi_platform.source.raw_file import RawFile
 from taxi_platform.trips.columns import GREEN, YELLOW, Colour, Column, Kind
+from taxi_platform.trips.load_record import months_to_reload
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.destinations.bigquery.test_merge import is_merge, side_by_side
 from taxi_platform_tests.support.documentation import documented
@@ -225,10 +226,14 @@ def describe_again(dataset: Dataset, colour: Colour) -> None:
     dataset.update_table(table, ["schema"])
 
 
-def test_docs_let_version_0_1_read_the_records(load: Load, write: Write, query: Query, dataset: Dataset) -> None:
-    march, april = (TripMonth(GREEN, month.month) for month in (MARCH, APRIL))
+def test_docs_let_version_0_1_read_the_records(
+    load: Load, write: Write, query: Query, dataset: Dataset, cloud: GoogleCloud
+) -> None:
+    march, april, january = (TripMonth(GREEN, month) for month in ("2020-03", "2020-04", "2025-01"))
     shared = trip(march, "2020-04-05 12:00:00")
     first, second = load(write(march, [shared])).record, load(write(april, [shared, trip(april)])).record
+    with_charge = write(january, [trip(january, cbd_congestion_fee="0.75")])
+    load(with_charge)
     load(write(TripMonth(YELLOW, "2020-04"), []))
     assert loaded_for_version_0_1(dataset, query, GREEN) == {}
 
@@ -240,7 +245,7 @@ def test_docs_let_version_0_1_read_the_records(load: Load, write: Write, query: 
     found = loaded_for_version_0_1(dataset, query, GREEN)
     loaded_at = found[april.filename].pop("loaded_at")
     assert loaded_at.isoformat(timespec="seconds") == second.loaded_at
-    assert set(found) == {march.filename, april.filename}
+    assert set(found) == {march.filename, april.filename, january.filename}
     assert found[april.filename] == {
         "filename": april.filename,
         "sha256": second.sha256,
@@ -252,8 +257,10 @@ def test_docs_let_version_0_1_read_the_records(load: Load, write: Write, query: 
     }
     assert list(loaded_for_version_0_1(dataset, query, YELLOW)) == ["yellow_tripdata_2020-04.csv"]
     # and forward again
+    assert months_to_reload(loaded_months(cloud, GREEN)) == [january]
     assert not load(write(april, [shared, trip(april)])).changed
-    assert query("SELECT COUNT(cbd_congestion_fee), COUNT(*) FROM {green_tripdata}") == [(0, 2)]
+    assert load(with_charge).changed
+    assert query("SELECT COUNT(cbd_congestion_fee), COUNT(*) FROM {green_tripdata}") == [(1, 3)]
 
 
 @pytest.mark.parametrize("column", ["VendorID INT64", "VendorID STRING, surprise STRING"])
