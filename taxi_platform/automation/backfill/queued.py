@@ -37,13 +37,14 @@ class QueuedBackfill(Backfill):
         If the caller is interrupted (KeyboardInterrupt), unfinished runs are terminated.
         """
         yield from self.skipped()
-        client = _client(Settings().web_url)
+        url = Settings().web_url
+        client = _client(url)
         began = time.monotonic()
         try:
             for month in self.waiting:
                 self.running[month] = self._submit(client, month)
                 if instance.get_run_by_id(self.running[month]) is None:
-                    raise _unreachable(Settings().web_url)
+                    raise _unreachable(url)
             while self.running:
                 for month, run in self._latest(instance).items():
                     if run.is_finished and run.tags.get(WILL_RETRY_TAG) != "true":

@@ -32,7 +32,7 @@ class Task(TypedDict):
 
 
 class Result(TypedDict):
-    """What came of a task."""
+    """The result of a task."""
 
     error: str | None
     """None if the month is loaded."""

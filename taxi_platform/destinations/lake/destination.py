@@ -14,7 +14,6 @@ from taxi_platform.destinations.lake.io_managers import LakeMonths
 from taxi_platform.destinations.lake.lake_files import read_records
 from taxi_platform.destinations.lake.resource import Lake
 from taxi_platform.destinations.lake.shell import lake_command
-from taxi_platform.settings import Settings
 from taxi_platform.trips.columns import Colour, Column
 from taxi_platform.trips.load_record import LoadedMonth, LoadRecord
 from taxi_platform.trips.partitions import TripMonth
@@ -48,8 +47,8 @@ class LakeDestination(Destination):
         return {"lake": lake, "lake_months": LakeMonths(lake=lake)}
 
     def is_scheduled(self, resources: Resources) -> bool:
-        """Return whether the lake's folder is set: otherwise runs on several machines may not share it."""
-        return bool(resources["lake"].path or Settings().lake_path)
+        """Return whether the lake's folder is set, so that all runs share it."""
+        return resources["lake"].is_set
 
     def loaded_months(self, resources: Resources, colour: Colour) -> Mapping[TripMonth, LoadRecord]:
         """Return the load records in the metadata of the files."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
@@ -25,11 +26,19 @@ class Lake(dg.ConfigurableResource):
     )
     merge_timeout: float = Field(default=600, description="Seconds to wait for other merges of the same colour.")
 
+    @cached_property
+    def _settings(self) -> Settings:
+        return Settings()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the folder is set. The default one may differ between the machines that runs use."""
+        return bool(self.path or self._settings.lake_path)
+
     @property
     def folder(self) -> Path:
         """The lake's folder as an absolute path."""
-        settings = Settings()
-        chosen = Path(self.path) if self.path else settings.lake_path or settings.data_directory / "lake"
+        chosen = Path(self.path) if self.path else self._settings.lake_path or self._settings.data_directory / "lake"
         return chosen.expanduser().absolute()
 
     @contextmanager

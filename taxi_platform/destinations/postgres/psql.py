@@ -28,10 +28,10 @@ def sql_command(query: str | None) -> None:
 
 
 def _trips_url() -> str:
-    url = Settings().postgres_url
-    if url is not None:
-        return url.get_secret_value()
-    directory = Settings().data_directory
+    settings = Settings()
+    if settings.postgres_url is not None:
+        return settings.postgres_url.get_secret_value()
+    directory = settings.data_directory
     demo = demo_directory(directory)
     chosen = demo if (demo / "postgres").exists() and not (directory / "postgres").exists() else directory
     server = embedded_server(chosen)
