@@ -52,10 +52,10 @@ class _DestinationChoice(click.Choice):
 
 
 class _Group(click.Group):
-    """A command group that prints the platform's own errors as text instead of a traceback, and exits with status 1.
+    """A command group that prints the platform's errors without a traceback and exits with status 1.
 
-    So do options with a value that does not exist, such as a colour: no month is loaded, and the form was right.
-    Commands in `_LATE` are imported when one is run: importing what they need takes half a second.
+    It does so for an option's value that does not exist, such as a colour, too. Commands in `_LATE` are imported when
+    one is run, because importing what they need takes half a second.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -69,11 +69,11 @@ class NotLoaded(PermanentError):
 
 
 class NotStaged(PermanentError):
-    """An asset is materialized before the one that it is made from."""
+    """An asset is materialized before its upstream assets."""
 
 
 class ForeignTable(PermanentError):
-    """A table of the platform's name was not created by the platform."""
+    """A table has a name that the platform uses, and was not created by it."""
 
 
 class BadSetting(PermanentError):

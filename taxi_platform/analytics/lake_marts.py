@@ -50,7 +50,7 @@ class LakeMarts(Marts):
     def connecting(self, resources: Resources) -> Iterator[Mapping[str, str]]:
         """Yield the paths of the copy and of the lake, and hard links to the lake's files as they are now.
 
-        dbt reads the links, because months may be replaced meanwhile, and then leads the views back to the lake.
+        dbt reads the links, because months may be replaced meanwhile, and then points the views to the lake again.
         """
         lake: Lake = resources["lake"]
         with snapshot(lake, lake_files(lake)) as files:

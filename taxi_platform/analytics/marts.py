@@ -34,7 +34,7 @@ class Marts(ABC):
 
     @property
     def folder(self) -> Path:
-        """Where dbt's files of this destination lie."""
+        """The folder of dbt's files for this destination."""
         return Settings().data_directory / "dbt" / self.name
 
     def schema(self, resources: Resources) -> str:
@@ -47,7 +47,7 @@ class Marts(ABC):
 
     @abstractmethod
     def connecting(self, resources: Resources) -> AbstractContextManager[Mapping[str, str]]:
-        """Yield the environment that profiles.yml reads. What it leads to can be read until the end of the block."""
+        """Yield the environment that profiles.yml reads. Its data can be read until the end of the block."""
 
     @abstractmethod
     def reading(self, resources: Resources) -> AbstractContextManager[Query]:

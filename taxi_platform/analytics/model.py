@@ -1,4 +1,4 @@
-"""What is declared of one table or view of the marts."""
+"""The declaration of a table or view of the marts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

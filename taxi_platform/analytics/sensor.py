@@ -52,7 +52,7 @@ def consecutive_months(months: Iterable[TripMonth]) -> Iterator[list[TripMonth]]
 
 
 def range_tags(months: Sequence[TripMonth]) -> dict[str, str]:
-    """Return the tags of a run that builds these months together; they have no gap."""
+    """Return the tags of a run that builds these months, which have no gap, together."""
     return {_RANGE_START: months[0].key, _RANGE_END: months[-1].key}
 
 

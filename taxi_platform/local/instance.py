@@ -51,7 +51,7 @@ def prepare(directory: Path) -> dict[str, str]:
 def acquire_daemon_lock(directory: Path) -> bool:
     """Acquire the daemon lock of this data directory, inherited across exec.
 
-    Return False if another process holds it: two daemons on one history would share its runs out between them.
+    Return False if another process holds it: two daemons on one history would each start a part of its runs.
     """
     path = _lock_file(directory)
     make_folder(path.parent)

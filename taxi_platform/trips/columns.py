@@ -141,7 +141,7 @@ _CBD_CONGESTION_FEE = Column(
 
 
 def _colour(name: str, prefix: str, *others: Column) -> Colour:
-    """Return a colour whose files begin with the vendor and the two times, whose names have a prefix of its own."""
+    """Return a colour whose files begin with the vendor and two times; `prefix` begins the names of the times."""
     pickup = Column(f"{prefix}_pickup_datetime", Kind.TIME, "When the meter was engaged, New York local time.")
     dropoff = Column(f"{prefix}_dropoff_datetime", Kind.TIME, "When the meter was disengaged, New York local time.")
     short_row_id = (_VENDOR, pickup, dropoff, _PICKUP_ZONE, _DROPOFF_ZONE)

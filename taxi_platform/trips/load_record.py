@@ -62,7 +62,7 @@ class LoadRecord:
 
     @classmethod
     def from_json(cls, text: str | None) -> Self | None:
-        """Return the record in a JSON text, or None if the text is none. Fields that this version lacks are ignored."""
+        """Return the record in a JSON text, None for any other text. Fields that this version lacks are ignored."""
         try:
             found: dict[str, Any] = json.loads(text or "")
             if "version" not in found:

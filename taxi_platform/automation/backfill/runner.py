@@ -1,8 +1,7 @@
-"""The backfill runner: loads many months side by side in worker processes, with nothing else running.
+"""The backfill runner: loads many months side by side in worker processes, without a running daemon.
 
-A worker that is killed takes only its own month with it, and that month is loaded again in a new worker. The
-destination says which months are loaded already; those are skipped. `progress` shows a backfill in the terminal,
-`queued` hands it to a daemon that runs already.
+A killed worker affects only its own month, which is loaded again in a new worker. Months that the destination
+has loaded already are skipped. `progress` shows a backfill in the terminal, `queued` passes it to a running daemon.
 """
 
 import signal

@@ -1,4 +1,4 @@
-"""The emulators as a service, for docker-compose.yml: `python -m taxi_platform.local.emulators OPTIONS`."""
+"""The emulators as a service of docker-compose.yml: `python -m taxi_platform.local.emulators OPTIONS`."""
 
 import argparse
 import signal

@@ -62,7 +62,7 @@ class ExternalTables(ThreadingHTTPServer):
 
     @contextmanager
     def creating(self) -> Iterator[None]:
-        """Hold back all other requests, after those that are under way have ended."""
+        """Wait for requests in progress to end, and delay all others until the block ends."""
         with self._changed:
             self._changed.wait_for(lambda: not self._creating)
             self._creating = True
