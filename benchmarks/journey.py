@@ -37,7 +37,8 @@ from taxi_platform.local.ports import HOST, free_port
 from taxi_platform.local.server_account import wheel_programs
 from taxi_platform.trips.columns import GREEN
 from taxi_platform.trips.partitions import TripMonth
-from taxi_platform_tests.support.web_interface import until, web_interface
+from taxi_platform_tests.support.waiting import until
+from taxi_platform_tests.support.web_interface import web_interface
 
 GREEN_ROWS = {
     "2020-03": 223_406,
@@ -267,7 +268,7 @@ def _web(bench: Bench, url: str, mirror: str, work: Months) -> float:
         settings = {"TAXI_SOURCE_URL": mirror, "TAXI_POSTGRES_URL": url, "TAXI_ALERT_WEBHOOK": ""}
         with web_interface(folder, history, settings) as web:
             backfill = web.backfill(work.months, *names)
-            until(lambda: web.backfill_status(backfill).startswith("COMPLETED"), patience=600)
+            until(lambda: web.backfill_status(backfill).startswith("COMPLETED"), "the backfill is complete")
             times = web.ask(_RUN_TIMES, id=backfill)["runsOrError"]["results"]
     shutil.rmtree(folder)
     if len(times) != len(work.months) or any(run["status"] != "SUCCESS" for run in times):
