@@ -2,15 +2,16 @@
 
 import re
 import shlex
-from pathlib import Path
+from collections.abc import Iterator
 
 import psycopg
 import pytest
 from psycopg import errors
 
 from taxi_platform.analytics.dbt_process import PROJECT, ZONES_SEED, Dbt
+from taxi_platform.local.embedded_postgres import EmbeddedPostgres
 from taxi_platform.trips.partitions import TripMonth
-from taxi_platform_tests.conftest import REPO
+from taxi_platform_tests.conftest import REPO, new_database
 from taxi_platform_tests.deployment.conftest import as_user, run_script
 from taxi_platform_tests.support.mart_tables import create_trip_tables, dbt_environment, load
 from taxi_platform_tests.support.trip_files import trip
@@ -20,20 +21,21 @@ MONTHS = [TripMonth.from_key(key) for key in ("green|2019-04", "green|2019-10", 
 PASSWORDS = {"TRIPS_PASSWORD": "loader", "TRIPS_READER_PASSWORD": "reader"}
 
 
-@pytest.fixture
-def marts_url(postgres_url: str, tmp_path: Path) -> str:
+@pytest.fixture(scope="module")
+def marts_url(embedded: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A database in which the platform's account loaded three months and built their marts."""
-    run_script(postgres_url, REPO / "deploy/postgres/trips.sql", PASSWORDS)
-    loader = as_user(postgres_url, "taxi_loader", "loader")
-    create_trip_tables(loader)
-    for number, month in enumerate(MONTHS, start=2):
-        trips = [trip(month, f"{day:02} 10:00:00", PULocationID="74", fare_amount=f"{day}") for day in range(1, number)]
-        load(loader, month, [*trips, trip(month, "20 10:00:00", PULocationID="75", total_amount="1")])
-    nodes, output = Dbt("postgres", tmp_path, dbt_environment(loader)).build(
-        ["*"], zones=PROJECT / "seeds" / ZONES_SEED
-    )
-    assert all(node.succeeded for node in nodes), output
-    return postgres_url
+    with new_database(embedded.start()) as url:
+        run_script(url, REPO / "deploy/postgres/trips.sql", PASSWORDS)
+        loader = as_user(url, "taxi_loader", "loader")
+        create_trip_tables(loader)
+        for number, month in enumerate(MONTHS, start=2):
+            days = range(1, number)
+            trips = [trip(month, f"{day:02} 10:00:00", PULocationID="74", fare_amount=f"{day}") for day in days]
+            load(loader, month, [*trips, trip(month, "20 10:00:00", PULocationID="75", total_amount="1")])
+        dbt = Dbt("postgres", tmp_path_factory.mktemp("dbt"), dbt_environment(loader))
+        nodes, output = dbt.build(["*"], zones=PROJECT / "seeds" / ZONES_SEED)
+        assert all(node.succeeded for node in nodes), output
+        yield url
 
 
 def test_reader_reads_marts_only(marts_url: str) -> None:
