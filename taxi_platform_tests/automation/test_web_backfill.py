@@ -102,7 +102,7 @@ def test_backfill_is_complete_after_a_killed_run(platform, real_files):
         return next(iter(workers), None)
 
     until(kill_one)
-    until(lambda: platform.web.backfill_status(backfill).startswith("COMPLETED"))
+    until(lambda: platform.web.backfill_status(backfill).startswith("COMPLETED"), pause=1)
     runs = platform.runs(backfill)
 
     assert platform.web.backfill_status(backfill) == "COMPLETED_SUCCESS"
@@ -148,7 +148,7 @@ def test_backfill_is_launched_with_the_mouse(platform, window, tmp_path):
     window.show_graph(POSTGRES_ASSETS)
     window.expand()
     backfill = window.launch_backfill("green", "[2020-04...2020-05]")
-    until(lambda: platform.web.backfill_status(backfill).startswith("COMPLETED"))
+    until(lambda: platform.web.backfill_status(backfill).startswith("COMPLETED"), pause=1)
     window.find("//*[contains(., '100% completed')]")
 
     assert platform.web.backfill_status(backfill) == "COMPLETED_SUCCESS"

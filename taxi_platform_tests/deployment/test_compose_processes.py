@@ -37,7 +37,7 @@ def test_backfill_survives_a_restart_of_every_process(
     run = web.launch(month, *ASSETS)
     backfill = web.backfill(months, *ASSETS)
 
-    until(lambda: web.run_status(run) in ENDED, "the run has ended")
+    until(lambda: web.run_status(run) in ENDED, "the run has ended", pause=1)
     assert web.run_status(run) == "SUCCESS", deployment.services["code-location"].said()
     assert rows_loaded(deployment.trips_url, month) == ROWS
 
@@ -45,7 +45,8 @@ def test_backfill_survives_a_restart_of_every_process(
     for name in ("code-location", "webserver", "daemon"):
         assert web.backfill_status(backfill) == "REQUESTED", f"it has ended before the restart of {name}"
         deployment.restart(name)
-    until(lambda: web.backfill_status(backfill).startswith(("COMPLETED", "FAIL", "CANCEL")), "the backfill ends")
+    ends = ("COMPLETED", "FAIL", "CANCEL")
+    until(lambda: web.backfill_status(backfill).startswith(ends), "the backfill ends", pause=1)
 
     runs = web.runs(backfill)
     assert web.backfill_status(backfill) == "COMPLETED_SUCCESS", runs

@@ -143,4 +143,4 @@ class Service:
 
 def wait_until_healthy(service: Service) -> None:
     """Waits until the service's health check passes. Each look is a process, so there is some time between two."""
-    until(service.healthy, f"{service.name} is healthy", pause=2)
+    until(service.healthy, f"{service.name} is healthy", pause=5)

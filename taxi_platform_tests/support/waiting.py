@@ -11,8 +11,8 @@ PATIENCE = 600.0
 processes may keep the cores busy."""
 
 
-def until(condition: Callable[[], T | None], what: str = "", pause: float = 0.1) -> T:
-    """Return what the condition returns, as soon as that is true."""
+def until(condition: Callable[[], T | None], what: str = "", pause: float = 0.2) -> T:
+    """Return what the condition returns, as soon as that is true. It is evaluated after each `pause`, in seconds."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         found = condition()

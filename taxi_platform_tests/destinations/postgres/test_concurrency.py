@@ -27,6 +27,7 @@ Write = Callable[..., RawFile]
 
 MARCH = TripMonth.from_key("green|2020-03")
 APRIL = TripMonth.from_key("green|2020-04")
+COPYING = "select 1 from pg_stat_progress_copy where tuples_processed > 0"
 MINE = "from pg_stat_activity where application_name like 'taxi_platform%' and datname = current_database()"
 
 
@@ -258,7 +259,7 @@ def test_killed_while_staging_next_run_cleans_up(
     load(write(APRIL, [trip(APRIL)]))
     file = write(APRIL, many_trips(APRIL, 100_000))
     with process(each_postgres_url, file) as victim:
-        until(lambda: query("select 1 from pg_stat_progress_copy where tuples_processed > 0"), "rows are copied")
+        until(lambda: query(COPYING), "rows are copied", pause=0.01)
         victim.kill()
     until(lambda: not query(f"select 1 {MINE}"), "the server has noticed")
     assert query("select count(*) from green_tripdata") == [(1,)]
@@ -287,7 +288,7 @@ def test_run_keeps_tables_that_another_run_is_copying(
 ) -> None:
     file = write(APRIL, many_trips(APRIL, 100_000))
     with process(each_postgres_url, file) as other:
-        until(lambda: query("select 1 from pg_stat_progress_copy where tuples_processed > 0"), "rows are copied")
+        until(lambda: query(COPYING), "rows are copied", pause=0.01)
         load(write(MARCH, [trip(MARCH)]))
         other.join()
         assert other.exitcode == 0

@@ -20,7 +20,7 @@ from taxi_platform.trips.columns import GREEN, Column, Kind
 from taxi_platform.trips.load_record import months_to_reload
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.destinations.contract import APRIL, MARCH, MAY, Load, Query, Write
-from taxi_platform_tests.destinations.postgres.test_concurrency import MINE, process, reading, together
+from taxi_platform_tests.destinations.postgres.test_concurrency import COPYING, MINE, process, reading, together
 from taxi_platform_tests.support.documentation import documented
 from taxi_platform_tests.support.trip_files import trip
 from taxi_platform_tests.support.waiting import until
@@ -228,7 +228,7 @@ def test_killed_between_column_and_rows_next_run_succeeds(
     rows = [trip(APRIL, fare_amount=str(n)) for n in range(100_000)]
     file = write(APRIL, rows)
     with process(each_postgres_url, file) as victim:
-        until(lambda: query("select 1 from pg_stat_progress_copy where tuples_processed > 0"), "rows are copied")
+        until(lambda: query(COPYING), "rows are copied", pause=0.01)
         victim.kill()
     until(lambda: not query(f"select 1 {MINE}"), "the server has noticed")
     assert list(loaded_months(postgres, GREEN)) == [MARCH]
