@@ -14,6 +14,7 @@ alt: Any = LazyModule("altair")
 TITLES = {"trips": "Trips", "revenue": "Revenue in US dollars"}
 _FORMATS = {"trips": ",d", "revenue": "$,.0f"}
 _SHORT = {"trips": "~s", "revenue": "$~s"}
+_NO_PREFIX_FOR_ZERO = "datum.value ? datum.label : '0'"
 STATUSES = {
     "Complete": "#2f9e44",
     "Days missing": "#e8a317",
@@ -55,7 +56,7 @@ def top_zones(rows: Any, measure: str) -> Any:
         alt.Chart(rows)
         .mark_bar(cornerRadiusEnd=3)
         .encode(
-            x=alt.X(f"{measure}:Q", title=TITLES[measure], axis=alt.Axis(format=_SHORT[measure], tickCount=4)),
+            x=alt.X(f"{measure}:Q", title=TITLES[measure], axis=_amounts(measure)),
             y=alt.Y("name:N", sort="-x", title=None, axis=alt.Axis(labelLimit=170, ticks=False, domain=False)),
             tooltip=[alt.Tooltip("name:N", title="Zone"), alt.Tooltip("borough:N", title="Borough"), *_tooltips()],
         )
@@ -94,7 +95,7 @@ def days(rows: Any, measure: str) -> Any:
                 title=None,
                 axis=alt.Axis(format="%b %Y", tickCount={"interval": "month", "step": 1}, labelOverlap=True),
             ),
-            y=alt.Y(f"{measure}:Q", title=TITLES[measure], axis=alt.Axis(format=_SHORT[measure], tickCount=4)),
+            y=alt.Y(f"{measure}:Q", title=TITLES[measure], axis=_amounts(measure)),
             color=alt.Color(
                 "colour:N",
                 scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())),
@@ -142,6 +143,10 @@ CHARTS: dict[str, Callable[[Any, str], Any]] = {
     "days": days,
     "months": months,
 }
+
+
+def _amounts(measure: str) -> Any:
+    return alt.Axis(format=_SHORT[measure], tickCount=4, labelExpr=_NO_PREFIX_FOR_ZERO)
 
 
 def _tooltips() -> list[Any]:

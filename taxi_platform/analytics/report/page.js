@@ -135,7 +135,7 @@ function describe(choice, rows) {
   element("map-text").textContent = `${measure[0].toUpperCase()}${measure.slice(1)} by the zone where trips start. Each colour stands for a fifth of the zones; zones without trips are grey.`;
   element("top-text").textContent = rows.top.length ? `${rows.top[0].name} leads with ${figure(rows.top[0])}.` : "No trips.";
   element("days-text").textContent = bestDay ? `${bestDay.colour} taxis' highest day is ${bestDay.day} with ${figure(bestDay)}. A line ends where no month is loaded.` : "No trips.";
-  element("hours-text").textContent = busiest ? `Most ${measure} start on ${busiest.weekday} between ${busiest.hour}:00 and ${busiest.hour + 1}:00.`.replace("Most revenue start", "Most revenue comes from trips that start") : "No trips.";
+  element("hours-text").textContent = busiest ? `The highest ${measure === "trips" ? "number of trips" : "revenue"}: ${busiest.weekday}, ${busiest.hour}:00 to ${busiest.hour + 1}:00.` : "No trips.";
   element("months-text").textContent = `${complete} of ${rows.months.length} months are complete: every day of the month has trips.`;
   element("subtitle").textContent = `${choice.colour === "Both" ? "Green and yellow" : choice.colour} taxis, ${choice.from === choice.to ? choice.from : `${choice.from} to ${choice.to}`}, from the marts in ${page.destination}.`;
 }

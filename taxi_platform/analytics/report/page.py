@@ -10,12 +10,13 @@ from taxi_platform.analytics.report.figures import WEEKDAYS, Figures
 from taxi_platform.lazy_import import LazyModule
 
 alt: Any = LazyModule("altair")
+pd: Any = LazyModule("pandas")
 vl_convert: Any = LazyModule("vl_convert")
 
 _FOLDER = Path(__file__).parent
 _RAMPS = {
     "light": ["#dce9f5", "#a8cce8", "#65a6d6", "#2c7abc", "#0b4789"],
-    "dark": ["#1c3350", "#22568b", "#2f83ca", "#69b2ee", "#c3e3ff"],
+    "dark": ["#2b4b72", "#2f659e", "#3a8cd2", "#74b8f0", "#c9e6ff"],
 }
 _TOP_ZONES = 15
 
@@ -82,7 +83,10 @@ def _rows(figures: Figures, shapes: dict[str, Any]) -> dict[str, Any]:
         {**each, "properties": {**each["properties"], **by_zone.get(each["id"], {"trips": 0, "revenue": 0})}}
         for each in shapes["features"]
     ]
-    days = figures.days.assign(part=figures.days["colour"] + figures.days["month"])
+    days = figures.days.sort_values(["colour", "day"])
+    # A line ends where days are missing, as in page.js.
+    ends = pd.to_datetime(days["day"]).diff() != pd.Timedelta(days=1)
+    days = days.assign(part=days["colour"] + ends.cumsum().astype(str))
     return {
         "map": alt.Data(values=features),
         "top": named[named["borough"] != "Unknown"].nlargest(_TOP_ZONES, "revenue"),
