@@ -152,6 +152,9 @@ async function draw() {
   describe(choice, rows);
   for (const [name, variants] of Object.entries(page.charts)) {
     const spec = structuredClone(variants[choice.measure]);
+    // Zones without trips do not count for the limits of the colours.
+    if (name === "map") spec.encoding.color.condition.scale.domain = rows.map.map((row) => row[choice.measure]);
+    if (name === "days") spec.encoding.color.legend.values = [...new Set(rows.days.map((row) => row.colour))];
     if (name === "months" && narrow.matches) spec.encoding.color.legend.columns = 2;
     spec.datasets = { rows: name === "map" ? features(rows.map) : rows[name] };
     Object.assign(spec, { width: "container", height: heights()[name], autosize: { type: "fit", contains: "padding" }, description: element(`${name}-text`).textContent });

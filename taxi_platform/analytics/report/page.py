@@ -47,6 +47,9 @@ def html_page(figures: Figures, shapes: dict[str, Any]) -> str:
 def picture(figures: Figures, shapes: dict[str, Any]) -> bytes:
     """Return a PNG of the charts of all months, by revenue, about 1,050 pixels wide."""
     drawn = {name: _drawn(name, rows) for name, rows in _rows(figures, shapes).items()}
+    # Zones without trips do not count for the limits of the colours.
+    drawn["map"].encoding.color["condition"]["scale"]["domain"] = list(figures.zones.groupby("zone")["revenue"].sum())
+    drawn["days"].encoding.color["legend"]["values"] = sorted(set(figures.days["colour"]))
     first = drawn["map"].properties(width=440, height=440) | drawn["top"].properties(width=300, height=440)
     second = drawn["days"].properties(width=430, height=180) | drawn["hours"].properties(width=430, height=180)
     chart = (first & second).resolve_scale(color="independent").configure_view(stroke=None)
