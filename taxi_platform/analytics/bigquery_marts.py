@@ -35,7 +35,8 @@ class BigQueryMarts(Marts):
     def building(self, resources: Resources) -> Iterator[None]:
         """Hold a lock of this data directory.
 
-        Builds on other machines are not excluded: BigQuery aborts one of two that change the same table.
+        Builds on other machines are not excluded. A transaction replaces a file's rows together with their record in
+        `built_files`; of two that conflict BigQuery aborts one, which is retried.
         """
         make_folder(self.folder)
         with locked(self.folder / "build.lock"):

@@ -17,7 +17,14 @@ from taxi_platform.errors import BadSetting, PermanentError, TransientError, end
 PROJECT = Path(__file__).parent / "dbt"
 ZONES_SEED = "taxi_zone_lookup.csv"
 
-_CONNECTION_ERRORS = ("could not connect", "connection refused", "connection to server", "terminating connection")
+_TRANSIENT_ERRORS = (
+    "could not connect",
+    "connection refused",
+    "connection to server",
+    "terminating connection",
+    # BigQuery, of two builds that change the same table.
+    "aborted due to concurrent update",
+)
 
 
 class DbtFailed(PermanentError):
@@ -25,7 +32,7 @@ class DbtFailed(PermanentError):
 
 
 class DbtUnavailable(TransientError):
-    """dbt could not connect, or lost the connection."""
+    """dbt could not connect, lost the connection, or was aborted in favour of another build."""
 
 
 @dataclass(frozen=True)
@@ -144,11 +151,11 @@ def _failure(output: str) -> PermanentError | TransientError:
     """Return the error for a run of dbt that left no results. dbt masks the secrets that profiles.yml marks."""
     lines = [line.partition("  ")[2] or line for line in output.splitlines() if line.strip()]
     text = "\n".join(lines[-20:])
-    if is_connection_error(text):
+    if is_transient(text):
         return DbtUnavailable(f"dbt could not connect: {text}", "Check that the server responds.")
     return DbtFailed(f"dbt built nothing: {text}", "Correct what dbt reports.")
 
 
-def is_connection_error(text: str) -> bool:
-    """Return whether a message of dbt says that the connection could not be established or was lost."""
-    return any(sign in text.lower() for sign in _CONNECTION_ERRORS)
+def is_transient(text: str) -> bool:
+    """Return whether a message of dbt reports a lost connection or a conflict with another build."""
+    return any(sign in text.lower() for sign in _TRANSIENT_ERRORS)

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from taxi_platform.analytics.dbt_process import DbtFailed, DbtUnavailable, Node, is_connection_error
+from taxi_platform.analytics.dbt_process import DbtFailed, DbtUnavailable, Node, is_transient
 from taxi_platform.analytics.marts import Marts
 from taxi_platform.analytics.model import TRIPS, Model
 from taxi_platform.analytics.models import MODELS
@@ -142,6 +142,6 @@ def _raise_failures(failed: Sequence[Node], nodes: Iterable[Node]) -> None:
     causes = [node for node in nodes if node.status in ("error", "fail")]
     text = "\n".join(f"{node.name}: {node.message.strip()}" for node in causes)
     what = f"dbt did not build {', '.join(node.name for node in failed)}.\n{text}"
-    if is_connection_error(text):
-        raise DbtUnavailable(what, "Check that the server responds.")
+    if is_transient(text):
+        raise DbtUnavailable(what, "Check that the server responds, and that no other build is running.")
     raise DbtFailed(what, "Correct the model, or the rows that violate the test.")

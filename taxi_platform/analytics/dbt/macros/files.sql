@@ -35,7 +35,12 @@
 {%- endmacro %}
 
 {# Post-hooks of the incremental marts: record in the same transaction which version of each file was built. Without
-   chosen files the versions are not known, and are recorded as null. #}
+   chosen files the versions are not known, and are recorded as null. BigQuery has no transaction at that point, so the
+   build itself contains these statements there, except in a full refresh. #}
+{% macro unless_recorded(statement) -%}
+  {{ statement if target.type != 'bigquery' or should_full_refresh() }}
+{%- endmacro %}
+
 {% macro forget_built_files() -%}
   delete from {{ ref('built_files') }} where mart = '{{ this.identifier }}' and {{ in_chosen_files() }}
 {%- endmacro %}
