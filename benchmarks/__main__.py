@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import figures, journey, report
+from benchmarks import figures, journey, one_month, report
 from benchmarks.figures import Bench, Figure
 from benchmarks.lake import lake
 from benchmarks.source import source
@@ -32,7 +32,7 @@ GROUPS: dict[str, Callable[[Bench], list[Figure]]] = {
     "backfill": figures.backfill,
     "others": figures.others,
     "lake": lake,
-    "journey": journey.journey,
+    "journey": one_month.journey_and_one_month,
     "journey-small": journey.journey_small,
 }
 SMALLER = {"journey-small"}
@@ -75,6 +75,8 @@ def main(names: list[str]) -> None:
                 embedded.remove()
     if not names:
         report.plot(DOCS / "images" / "benchmark.svg", measured[DOCS / "benchmarks.json"][0].measured)
+    if KEPT["journey"] in measured:
+        report.plot_journey(DOCS / "images" / "journey.svg", measured[KEPT["journey"]][0].measured)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,9 @@ GREEN_ROWS = {
     "2020-11": 88_605,
     "2020-12": 83_130,
 }
-"""Rows of ten published files. The files themselves are generated, so that the benchmark runs anywhere."""
+"""Rows of ten published files. The files themselves are generated, so that the benchmark runs anywhere.
+
+No two of them have a row in common; neither have the ten published green files of 2020 and 2021 that were compared."""
 YELLOW_MONTHS = 4
 TINY_MONTHS = 12
 TINY_ROWS = 10_000
@@ -79,7 +81,7 @@ def green_months(bench: Bench, share: float = 1) -> Months:
     """Return ten green months with the numbers of rows that are published, or a share of them."""
     folder = bench.folder / f"green-{share:g}"
     for month, rows in GREEN_ROWS.items():
-        write_sample(folder, TripMonth(GREEN, month), round(rows * share))
+        write_sample(folder, TripMonth(GREEN, month), round(rows * share), shared=False)
     return Months(folder, [TripMonth(GREEN, month) for month in GREEN_ROWS])
 
 
@@ -93,7 +95,7 @@ def tiny_months(bench: Bench, count: int) -> Months:
     """Return so many green months of 10,000 rows."""
     months = [TripMonth(GREEN, f"{2019 + number // 12}-{number % 12 + 1:02}") for number in range(count)]
     for month in months:
-        write_sample(bench.folder / "tiny", month, TINY_ROWS)
+        write_sample(bench.folder / "tiny", month, TINY_ROWS, shared=False)
     return Months(bench.folder / "tiny", months)
 
 
@@ -113,19 +115,24 @@ def journey_small(bench: Bench) -> list[Figure]:
 
 
 def _compare(bench: Bench, group: str, work: Months, *, rounds: int, web: bool = False) -> list[Figure]:
-    with _mirror(work.folder) as mirror:
+    with mirror(work.folder) as source_url:
         for _ in range(rounds):
             with empty_database(bench.server_url) as url:
-                _note(bench, group, "floor", _measured(bench.server_url, url, lambda: _floor(bench, url, mirror, work)))
-            with empty_database(bench.server_url) as url:
-                _note(
-                    bench, group, "script", _measured(bench.server_url, url, lambda: _script(bench, url, mirror, work))
+                note(
+                    bench, group, "floor", measured(bench.server_url, url, lambda: _floor(bench, url, source_url, work))
                 )
             with empty_database(bench.server_url) as url:
-                _ours(bench, group, url, mirror, work)
+                note(
+                    bench,
+                    group,
+                    "script",
+                    measured(bench.server_url, url, lambda: _script(bench, url, source_url, work)),
+                )
+            with empty_database(bench.server_url) as url:
+                _ours(bench, group, url, source_url, work)
             if web:
                 with empty_database(bench.server_url) as url:
-                    bench.note(group, "web", _web(bench, url, mirror, work))
+                    bench.note(group, "web", _web(bench, url, source_url, work))
     name = group.removeprefix("journey, ")
     small = "small" in group
     figures = [
@@ -156,21 +163,22 @@ def _additional_month(bench: Bench) -> list[Figure]:
     costs = {}
     for count in (2, TINY_MONTHS):
         work = tiny_months(bench, count)
-        with _mirror(work.folder) as mirror, empty_database(bench.server_url) as url:
-            costs[count] = _ours(bench, f"{group}, {count}", url, mirror, work)
+        with mirror(work.folder) as source_url, empty_database(bench.server_url) as url:
+            costs[count] = _ours(bench, f"{group}, {count}", url, source_url, work)
     more = TINY_MONTHS - 2
     each = (costs[TINY_MONTHS].processor_seconds - costs[2].processor_seconds) / more
     bench.note(group, "processor seconds per additional month", each)
     return [Figure("processor seconds per additional month of 10,000 rows", each, "≤ 0.8", "s")]
 
 
-def _note(bench: Bench, group: str, name: str, cost: Cost) -> Cost:
+def note(bench: Bench, group: str, name: str, cost: Cost) -> Cost:
+    """Note both parts of a cost."""
     bench.note(group, name, cost.seconds)
     bench.note(group, f"{name}, processor seconds", cost.processor_seconds)
     return cost
 
 
-def _floor(bench: Bench, url: str, mirror: str, work: Months) -> None:
+def _floor(bench: Bench, url: str, source_url: str, work: Months) -> None:
     columns = list(work.months[0].colour.required_columns)
     with psycopg.connect(url, autocommit=True) as connection:
         for month in work.months:
@@ -182,11 +190,11 @@ def _floor(bench: Bench, url: str, mirror: str, work: Months) -> None:
         while sum(process.poll() is None for process in running) >= _CLIENTS:
             time.sleep(0.005)
         place = f"{month.colour.name}/{month.gz_name}"
-        running.append(_shell(copy, mirror, place, str(wheel_programs() / "psql"), url, month.suffix))
+        running.append(_shell(copy, source_url, place, str(wheel_programs() / "psql"), url, month.suffix))
     _wait_for(running)
 
 
-def _script(bench: Bench, url: str, mirror: str, work: Months) -> None:
+def _script(bench: Bench, url: str, source_url: str, work: Months) -> None:
     colour = work.months[0].colour
     contenders.flow_tables(url, colour)
     unpacked = bench.folder / "flow.csv"
@@ -198,7 +206,7 @@ def _script(bench: Bench, url: str, mirror: str, work: Months) -> None:
         file = bench.folder / "flow.sql"
         file.write_text(";\n".join(["truncate flow_staging", f"\n{copy}\n"]) + ";\n".join(statements) + ";\n")
         place = f"{month.colour.name}/{month.gz_name}"
-        _wait_for([_shell(load, mirror, place, str(unpacked), str(wheel_programs() / "psql"), url, str(file))])
+        _wait_for([_shell(load, source_url, place, str(unpacked), str(wheel_programs() / "psql"), url, str(file))])
 
 
 def _shell(script: str, *arguments: str) -> subprocess.Popen[bytes]:
@@ -211,19 +219,19 @@ def _wait_for(running: list[subprocess.Popen[bytes]]) -> None:
         raise RuntimeError(f"a contender failed: {statuses}")
 
 
-def _ours(bench: Bench, group: str, url: str, mirror: str, work: Months) -> Cost:
+def _ours(bench: Bench, group: str, url: str, source_url: str, work: Months) -> Cost:
     """`taxi-platform backfill` in a new data directory whose server runs; also notes where the time went."""
     home = bench.folder / "home"
     server = embedded_server(home)
     try:
-        environment = _environment() | prepare(home) | {"TAXI_SOURCE_URL": mirror, "TAXI_POSTGRES_URL": url}
+        variables = environment() | prepare(home) | {"TAXI_SOURCE_URL": source_url, "TAXI_POSTGRES_URL": url}
         first, last = work.months[0], work.months[-1]
         command = [sys.executable, "-c", "from taxi_platform.cli import main; main()", "backfill"]
         options = ["--colour", first.colour.name, "--from", first.month, "--to", last.month]
-        done = lambda: subprocess.run([*command, *options], env=environment, check=True, capture_output=True)  # noqa: E731
-        cost = _measured(bench.server_url, url, done, server.url("postgres"))
-        _note(bench, group, "ours", cost)
-        for phase, seconds in _phases(environment).items():
+        done = lambda: subprocess.run([*command, *options], env=variables, check=True, capture_output=True)  # noqa: E731
+        cost = measured(bench.server_url, url, done, server.url("postgres"))
+        note(bench, group, "ours", cost)
+        for phase, seconds in _phases(variables).items():
             bench.note(group, f"ours, of which {phase}", seconds)
         return cost
     finally:
@@ -259,13 +267,13 @@ def _phases(environment: dict[str, str]) -> dict[str, float]:
     return seconds
 
 
-def _web(bench: Bench, url: str, mirror: str, work: Months) -> float:
+def _web(bench: Bench, url: str, source_url: str, work: Months) -> float:
     """Return the seconds from the first queued run to the end of the last; the daemon's wait before is not in it."""
     folder = bench.folder / "web"
     folder.mkdir()
     names = [key.to_user_string() for key in (dg.AssetKey("raw_csv"), *POSTGRES.asset_keys)]
     with empty_database(bench.server_url) as history:
-        settings = {"TAXI_SOURCE_URL": mirror, "TAXI_POSTGRES_URL": url, "TAXI_ALERT_WEBHOOK": ""}
+        settings = {"TAXI_SOURCE_URL": source_url, "TAXI_POSTGRES_URL": url, "TAXI_ALERT_WEBHOOK": ""}
         with web_interface(folder, history, settings) as web:
             backfill = web.backfill(work.months, *names)
             until(lambda: web.backfill_status(backfill).startswith("COMPLETED"), "the backfill is complete")
@@ -276,6 +284,9 @@ def _web(bench: Bench, url: str, mirror: str, work: Months) -> float:
     return max(run["endTime"] for run in times) - min(run["creationTime"] for run in times)
 
 
+QUEUED = """
+query ($id: ID!) { runOrError(runId: $id) { ... on Run { creationTime startTime endTime } } }
+"""
 _RUN_TIMES = """
 query ($id: String!) {
   runsOrError(filter: { tags: [{ key: "dagster/backfill", value: $id }] }) {
@@ -285,11 +296,12 @@ query ($id: String!) {
 """
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Return the environment without settings of Dagster, Google Cloud and the platform."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "GCP_", "TAXI_"))}
 
 
-def _measured(server_url: str, url: str, run: Callable[[], object], history_url: str | None = None) -> Cost:
+def measured(server_url: str, url: str, run: Callable[[], object], history_url: str | None = None) -> Cost:
     """Run a contender; its processor seconds are those of the children that ended and of the servers."""
     settle(url)
     servers = [_postmaster(each) for each in (server_url, history_url) if each]
@@ -323,7 +335,7 @@ def _processor_seconds(servers: list[psutil.Process]) -> float:
 
 
 @contextmanager
-def _mirror(folder: Path) -> Iterator[str]:
+def mirror(folder: Path) -> Iterator[str]:
     """Serve the folder over HTTP, in a process of its own."""
     port = free_port()
     command = [sys.executable, "-m", "http.server", str(port), "--bind", HOST, "--directory", str(folder)]

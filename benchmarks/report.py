@@ -7,6 +7,8 @@ import re
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import psutil
 import psycopg
@@ -80,7 +82,32 @@ def plot(path: Path, measured: dict[str, dict[str, list[float]]]) -> None:
         }
         axes.plot(list(points), list(points.values()), marker="o", markersize=3.5, label=label)
     axes.set(xlabel="month of the backfill, 1.5 million rows each", ylabel="seconds", ylim=(0, None))
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
+    _save(plot, path)
+
+
+def plot_journey(path: Path, measured: dict[str, dict[str, list[float]]]) -> None:
+    """Plot the seconds of the journey's contenders, one panel for each set of months."""
+    labels = {
+        "floor": "curl | gunzip | COPY",
+        "script": "the flow as a script",
+        "ours": "taxi-platform backfill",
+        "web": "web interface",
+    }
+    groups = ("journey, ten green months", "journey, four yellow months")
+    plot = import_module("matplotlib.figure").Figure(figsize=(7, 3.2), layout="constrained")
+    for axes, group in zip(plot.subplots(1, len(groups)), groups, strict=True):
+        seconds = {label: median(measured[group][name]) for name, label in labels.items() if name in measured[group]}
+        bars = axes.barh(list(seconds), list(seconds.values()), color=["0.7", "0.7", "C1", "C1"][: len(seconds)])
+        axes.bar_label(bars, fmt="%.1f s", padding=3)
+        axes.set(title=group.removeprefix("journey, "), xlabel="seconds")
+        axes.margins(x=0.25)
+        axes.invert_yaxis()
+    _save(plot, path)
+
+
+def _save(plot: Any, path: Path) -> None:
+    for axes in plot.axes:
+        axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     plot.savefig(path, metadata={"Date": None})

@@ -66,9 +66,11 @@ class Files:
         folder = self._folder / f"{rows}-base"
         path = Work(_BASE, folder).gz
         if not path.exists():
-            write_sample(folder, _BASE, rows)
-        header, _, text = gzip.decompress(path.read_bytes()).partition(b"\n")
-        return header + b"\n", text
+            write_sample(folder, _BASE, rows, shared=False)
+        header, *lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+        # Without the pickups far outside the month, which would be the same rows in every month.
+        inside = f"{_BASE.month}-".encode()
+        return header, b"".join(line for line in lines if line.split(b",", 2)[1].startswith(inside))
 
 
 class StockPostgres(EmbeddedPostgres):

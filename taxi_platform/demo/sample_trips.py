@@ -59,10 +59,13 @@ def write_samples(
     ]
 
 
-def write_sample(folder: Path, month: TripMonth, rows: int = ROWS, *, optional: bool | None = None) -> Path:
+def write_sample(
+    folder: Path, month: TripMonth, rows: int = ROWS, *, optional: bool | None = None, shared: bool = True
+) -> Path:
     """Write one sample file of at least 50 rows and return its path. A file with the same content is left alone.
 
     `optional` includes all optional columns or none of them; by default those that the month's published file has.
+    `shared` includes rows that the neighbouring months' files have too.
     """
     if rows < 50:
         raise ValueError(f"a sample file has at least 50 rows, not {rows}")
@@ -72,7 +75,7 @@ def write_sample(folder: Path, month: TripMonth, rows: int = ROWS, *, optional: 
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.new")
     with unfinished.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as file:
-        _write(file, month, columns, _trips(month, rows))
+        _write(file, month, columns, _trips(month, rows, shared=shared))
     # An unchanged file keeps its modification time, by which readers recognize it.
     if path.exists() and filecmp.cmp(unfinished, path, shallow=False):
         unfinished.unlink()
@@ -81,12 +84,12 @@ def write_sample(folder: Path, month: TripMonth, rows: int = ROWS, *, optional: 
     return path
 
 
-def _trips(month: TripMonth, rows: int) -> Numbers:
+def _trips(month: TripMonth, rows: int, *, shared: bool) -> Numbers:
     """Return all trips of the file in its order."""
     random = np.random.default_rng(_seed(month))
     in_block = round(rows * _block(month).share)
     refunds = max(1, rows // 250)
-    metered = rows - in_block - refunds - REPEATED_ROWS - SHARED_ROWS - len(_FAR_PICKUPS)
+    metered = rows - in_block - refunds - REPEATED_ROWS - (SHARED_ROWS if shared else 0) - len(_FAR_PICKUPS)
 
     trips = _metered(random, month, metered + len(_FAR_PICKUPS))
     # In order of the hour only, as the published files are at best.
@@ -100,8 +103,9 @@ def _trips(month: TripMonth, rows: int) -> Numbers:
     chosen = random.choice(paid, refunds + REPEATED_ROWS, replace=False)
     refunded = {name: values[chosen[:refunds]] for name, values in trips.items()}
     repeated = {name: values[chosen[refunds:]] for name, values in trips.items()}
-    shared = [_shared(month), _shared(_neighbour(month, -1), 0), _shared(_neighbour(month, 1), 1)]
-    return _concatenate([trips, _refunds(refunded), repeated, *shared, _block_trips(random, month, in_block)])
+    of_neighbours = [_shared(month), _shared(_neighbour(month, -1), 0), _shared(_neighbour(month, 1), 1)]
+    parts = [trips, _refunds(refunded), repeated, *(of_neighbours if shared else [])]
+    return _concatenate([*parts, _block_trips(random, month, in_block)])
 
 
 def _metered(random: np.random.Generator, month: TripMonth, count: int) -> Numbers:

@@ -47,8 +47,8 @@ class WorkerProcess:
         context = multiprocessing.get_context("fork") if forks else multiprocessing.get_context("spawn")
         self._tasks, tasks = context.Pipe()
         inherited = [other._tasks for other in (*others, self)] if forks else []
-        self._process = context.Process(target=worker.main, args=(definitions, tasks, inherited))
-        self._process.start()
+        self.process = context.Process(target=worker.main, args=(definitions, tasks, inherited))
+        self.process.start()
         tasks.close()
 
     def load(self, task: Task) -> str | None:
@@ -59,19 +59,19 @@ class WorkerProcess:
             result = cast(Result, self._tasks.recv())
         if result and not result["ended"]:
             return result["error"]
-        self._process.join()
-        raise WorkerEnded(self._process.exitcode or 0, (result and result["error"]) or "")
+        self.process.join()
+        raise WorkerEnded(self.process.exitcode or 0, (result and result["error"]) or "")
 
     def interrupt(self, signal: int) -> None:
         """Send the signal to the process, if it runs."""
         with suppress(psutil.NoSuchProcess):
-            psutil.Process(self._process.pid).send_signal(signal)
+            psutil.Process(self.process.pid).send_signal(signal)
 
     def close(self, timeout: float) -> None:
         """End the process: at once if it is idle, after its month or the timeout if not."""
         self._tasks.close()
-        self._process.join(timeout)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-        self._process.close()
+        self.process.join(timeout)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self.process.close()
