@@ -17,6 +17,7 @@ from taxi_platform.settings import Settings
 from taxi_platform.trips.load_record import months_to_reload
 from taxi_platform.trips.partitions import TripMonth
 
+_DAEMON_SECONDS = 60
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 
@@ -28,20 +29,22 @@ def show(months: list[TripMonth], destination: Destination, *, again: bool) -> i
     """
     resources = destination.resources({})
     destination.require_settings(resources)
-    kind = Backfill
+    # Set in a deployment; a data directory of this machine has an instance of its own, and a lock that is exact.
+    has_daemon = _has_daemon
     if "DAGSTER_HOME" not in os.environ:
         directory = Settings().data_directory
         os.environ |= prepare(directory)
-        if daemon_lock_is_held(directory):
+        has_daemon = lambda _: daemon_lock_is_held(directory)  # noqa: E731
+    with dg.DagsterInstance.get() as instance:  # also imports what the workers use, before they are forked
+        kind = Backfill
+        if has_daemon(instance):
             kind = import_module("taxi_platform.automation.backfill.queued").QueuedBackfill
-            click.echo("`make dev` is running: its daemon loads the months.")
+            click.echo("Dagster's daemon is running: it loads the months.")
     done: list[Outcome] = []
     interrupted = False
     for stop in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores SIGINT by default
         signal.signal(stop, signal.default_int_handler)
     backfill = kind(destination, resources, months, runs_at_once(), again=again)
-    with dg.DagsterInstance.get():
-        pass  # creates the tables of the history, and imports what the workers use
     try:
         with backfill, dg.DagsterInstance.get() as instance, _Bar(backfill, instance) as bar:
             for outcome in backfill.run(instance, bar.tick):
@@ -59,6 +62,12 @@ def show(months: list[TripMonth], destination: Destination, *, again: bool) -> i
             "A backfill of them reloads them."
         )
     return 1 if outdated or any(outcome.error for outcome in done) else 0
+
+
+def _has_daemon(instance: dg.DagsterInstance) -> bool:
+    """Return whether a daemon starts the instance's queued runs. It reports every 30 seconds that it is alive."""
+    report = instance.get_daemon_heartbeats().get("QUEUED_RUN_COORDINATOR")
+    return report is not None and time.time() - report.timestamp < _DAEMON_SECONDS
 
 
 class _Bar:

@@ -1,4 +1,4 @@
-"""A backfill through the daemon of `make dev`: it queues a run for each month there and follows the runs.
+"""A backfill through Dagster's daemon, of `make dev` or of a deployment: a queued run for each month, which it follows.
 
 Two pools of workers beside each other would load twice as many months at a time as the machine has processors.
 """
@@ -88,8 +88,8 @@ def _client(url: str) -> DagsterGraphQLClient:
 
 def _unreachable(url: str) -> BadSetting:
     return BadSetting(
-        f"`make dev` uses this data directory, and its web interface is not at {url}.",
-        "Set TAXI_WEB_URL to its address, or stop it with Ctrl-C.",
+        f"Dagster's daemon is running on this instance, and its web interface is not at {url}.",
+        "Set TAXI_WEB_URL to its address, or stop the daemon (`make dev`: with Ctrl-C).",
     )
 
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import requests
 
-from taxi_platform.local.instance import embedded_server
+from taxi_platform.local.instance import embedded_server, prepare
 from taxi_platform.local.ports import free_port
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform_tests.support.http_mirror import HttpMirror
@@ -70,14 +70,16 @@ def test_daemon_loads_the_months_of_a_backfill(tmp_path: Path, mirror: HttpMirro
 
     lines = done.stdout.splitlines()
     assert done.returncode == 1, done.stderr
-    assert lines[0] == "`make dev` is running: its daemon loads the months."
+    assert lines[0] == "Dagster's daemon is running: it loads the months."
     assert any("2020-05  failed after" in line and "raw_csv: " in line for line in lines)
     assert lines[-1] == "2 of 3 months loaded, 7 rows; 1 failed: 2020-05."
 
+    # As in a deployment, which sets DAGSTER_HOME: there the daemon's reports say that it runs.
+    deployed = settings | prepare(tmp_path / "home")
     elsewhere = subprocess.run(
         [*COMMAND, "backfill", *options],
         cwd=tmp_path,
-        env={**settings, "TAXI_WEB_URL": f"http://127.0.0.1:{free_port()}"},
+        env={**deployed, "TAXI_WEB_URL": f"http://127.0.0.1:{free_port()}"},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
