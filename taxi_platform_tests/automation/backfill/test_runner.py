@@ -294,6 +294,17 @@ def test_wrong_month_or_colour_is_one_error(monkeypatch, tmp_path, wrong, error)
     assert (result.exit_code, result.output) == (1, f"Error: {error}\n")
 
 
+@pytest.mark.parametrize("partition", ["purple|2020-03", "green|2018-12", "green|2035-01"])
+def test_partition_that_does_not_exist_is_one_error(tmp_path, partition):
+    colour, month = partition.split("|")
+    terminal = Terminal(tmp_path, "file:///nowhere", "postgresql://nobody@127.0.0.1:1/nothing")
+    status, said, shown = terminal.run("--colour", colour, "--from", month, "--to", month)
+    assert (status, said) == (1, "")
+    assert re.fullmatch(
+        r"Error: (Invalid value for '--colour': .*|There is no partition .*\nChoose a month .*)\n", shown
+    )
+
+
 def test_month_that_is_not_published_is_one_error(tmp_path, mirror, postgres_url):
     status, said, shown = Terminal(tmp_path, mirror.url, postgres_url).run(*options("2020-03", "2020-03"))
     failed, summary = said.splitlines()
