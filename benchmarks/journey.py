@@ -277,7 +277,7 @@ def _web(bench: Bench, url: str, source_url: str, work: Months) -> float:
         with web_interface(folder, history, settings) as web:
             backfill = web.backfill(work.months, *names)
             until(lambda: web.backfill_status(backfill).startswith("COMPLETED"), "the backfill is complete")
-            times = web.ask(_RUN_TIMES, id=backfill)["runsOrError"]["results"]
+            times = web.query(_RUN_TIMES, id=backfill)["runsOrError"]["results"]
     shutil.rmtree(folder)
     if len(times) != len(work.months) or any(run["status"] != "SUCCESS" for run in times):
         raise RuntimeError(f"the backfill in the web interface failed: {times}")

@@ -41,7 +41,7 @@ def backfill(url: str) -> None:
         window.show_graph(POSTGRES_ASSETS)
         window.launch_backfill("green", "[2020-03...2020-06]")
         window.find("//*[contains(., '100% completed')]")
-        window.rest()
+        window.dismiss_message()
         window.photograph(IMAGES / "backfill.png")
 
 

@@ -1,4 +1,4 @@
-"""Fixtures that start the real servers. They are started once for all tests that ask, and only when one asks."""
+"""Fixtures that start the real servers. They are started once, and only if a test uses them."""
 
 import os
 import re
@@ -74,7 +74,7 @@ class TemporaryServer(EmbeddedPostgres):
 
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """An embedded server, running."""
+    """Start an embedded server."""
     server = TemporaryServer(tmp_path_factory.mktemp("home") / "postgres")
     try:
         server.start()
@@ -85,14 +85,14 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
 
 @pytest.fixture
 def postgres_url(embedded: EmbeddedPostgres) -> Iterator[str]:
-    """The URL of an empty database of this test's own, in the embedded PostgreSQL 18."""
+    """Yield the URL of an empty database in the embedded PostgreSQL 18."""
     with new_database(embedded.start()) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def postgres15_server() -> Iterator[str]:
-    """The URL of a PostgreSQL 15's maintenance database."""
+    """Start a PostgreSQL 15 and yield the URL of its maintenance database."""
     programs = postgres15.find_programs()
     if programs is None:
         pytest.skip("no programs of PostgreSQL 15 on this machine: /usr/lib/postgresql/15/bin, pg_config, PATH")
@@ -102,20 +102,20 @@ def postgres15_server() -> Iterator[str]:
 
 @pytest.fixture
 def postgres15_url(postgres15_server: str) -> Iterator[str]:
-    """The URL of an empty database of this test's own, in a PostgreSQL 15."""
+    """Yield the URL of an empty database in a PostgreSQL 15."""
     with new_database(postgres15_server) as url:
         yield url
 
 
 @pytest.fixture(params=["postgres_url", "postgres15_url"], ids=["18", "15"])
 def each_postgres_url(request: pytest.FixtureRequest) -> str:
-    """One after the other: an empty database in the embedded PostgreSQL 18 and one in a PostgreSQL 15."""
+    """Return the URL of an empty database, once in PostgreSQL 18 and once in PostgreSQL 15."""
     return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session")
 def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
-    """A bucket's and BigQuery's emulator, running."""
+    """Start the emulators of Cloud Storage and BigQuery."""
     if find_spec("bqemulator") is None:
         pytest.skip("the emulators are not installed: pip install '.[emulators]'")
     with running(tmp_path_factory.mktemp("emulators")) as addresses:
@@ -128,13 +128,13 @@ class ServeFolder(Protocol):
 
 @pytest.fixture
 def serve_folder() -> ServeFolder:
-    """Serves a folder over HTTP: `with serve_folder(folder) as mirror: mirror.url`."""
+    """Return a function that serves a folder over HTTP: `with serve_folder(folder) as mirror: mirror.url`."""
     return http_mirror.serve
 
 
 @pytest.fixture
 def mirror(tmp_path: Path) -> Iterator[HttpMirror]:
-    """A mirror over an empty folder, `mirror.folder`."""
+    """Yield a mirror over an empty folder, `mirror.folder`."""
     folder = tmp_path / "mirror"
     folder.mkdir()
     with http_mirror.serve(folder) as mirror:
@@ -143,20 +143,20 @@ def mirror(tmp_path: Path) -> Iterator[HttpMirror]:
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance in memory."""
+    """Yield a Dagster instance in memory."""
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance
 
 
 @pytest.fixture
 def platform(mirror: HttpMirror, postgres_url: str, tmp_path: Path, instance: dg.DagsterInstance) -> Platform:
-    """The definitions over an empty mirror and an empty Postgres database."""
+    """Return the definitions over an empty mirror and an empty Postgres database."""
     return platform_over(mirror.url, tmp_path, instance, postgres=Postgres(url=postgres_url))
 
 
 @pytest.fixture(scope="session")
 def real_files() -> Path:
-    """The folder of real published files; tests that ask for it are skipped where there are none."""
+    """Return the folder of real published files. Skip the test where there is none."""
     folder = Path(os.environ.get("TAXI_REAL_FILES", REPO.parent / "shared" / "tlc"))
     if not folder.is_dir():
         pytest.skip(f"no real files: {folder} is not there; TAXI_REAL_FILES names another folder")
@@ -176,7 +176,7 @@ def real_months(real_files: Path, pytestconfig: pytest.Config) -> list[TripMonth
 
 @contextmanager
 def new_database(server_url: str) -> Iterator[str]:
-    """An empty database in the server, dropped at the end with whoever is still in it."""
+    """Create a database, yield its URL, and drop it at the end together with its sessions."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))

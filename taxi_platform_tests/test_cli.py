@@ -1,4 +1,4 @@
-"""The command `taxi-platform`, run as people run it: the demo, the web interface, SQL, stop and clean."""
+"""The command `taxi-platform` in a process of its own: the demo, the web interface, SQL, stop and clean."""
 
 import os
 import re
@@ -37,7 +37,7 @@ class Folder:
         return {"PATH": os.environ["PATH"], "HOME": str(self.path), "PYTHONPATH": str(REPO), **settings}
 
     def run(self, *arguments: str, expected: int = 0, **settings: str) -> str:
-        """What the command prints, both streams together; it ends with the `expected` status."""
+        """Run the command and return both its output streams. Fail if it exits with another status than `expected`."""
         done = subprocess.run(
             [*COMMAND, *arguments],
             cwd=self.path,
@@ -66,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
 
 @pytest.fixture(scope="module")
 def demo(folder: Folder) -> str:
-    """What the demo prints the first time."""
+    """Return the output of the demo's first run."""
     return folder.run("demo")
 
 
@@ -75,7 +75,7 @@ def table_of(printed: str) -> list[tuple[str, ...]]:
 
 
 def contents(url: str) -> object:
-    """The rows by file, and which stored table holds them: a month that was loaded again has another one."""
+    """Return the rows by file and partition: a reloaded month has another partition."""
     query = """
         select filename, tableoid::bigint, count(*), md5(string_agg(unique_row_id, '' order by unique_row_id))
         from {} group by 1, 2 order by 1
@@ -91,8 +91,8 @@ def test_demo_loads_both_colours_and_prints_summary(folder: Folder, demo: str) -
     assert len(table) == 6, demo
     assert {row[0] for row in table} == {"yellow_tripdata", "green_tripdata"}
     numbers = [tuple(int(cell.replace(",", "")) for cell in row[2:]) for row in table]
-    assert all(in_file == in_table + kept for in_file, in_table, kept in numbers)
-    assert [kept for _, _, kept in numbers] == [0, 2, 2] * 2, "the first of two files has the row"
+    assert all(in_file == in_table + skipped for in_file, in_table, skipped in numbers)
+    assert [skipped for _, _, skipped in numbers] == [0, 2, 2] * 2, "the file that was loaded first has the row"
     comparisons = re.findall(r"^(?:yellow|green) +(\S+) +([\d,]+) +([\d,]+)  (.*)$", demo, re.MULTILINE)
     assert len(comparisons) == 6, demo
     assert all(postgres == lake and result == "equal" for _, postgres, lake, result in comparisons)
@@ -184,7 +184,7 @@ def successful_runs(url: str, process: subprocess.Popen[bytes], log: Path) -> in
 
 
 def test_stop_and_clean_stop_servers_and_remove_demo(folder: Folder, demo: str) -> None:
-    """The last of this module: the others need the demo's server."""
+    """This is the last test of the module, because the others need the demo's server."""
     assert ".taxi/demo: stopped" in folder.run("stop")
     assert not embedded_server(folder.home / "demo").running()
     assert ".taxi/demo: was not running" in folder.run("stop")

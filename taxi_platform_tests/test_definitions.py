@@ -1,4 +1,4 @@
-"""The graph as a whole: what every asset says of itself, and that looking at it costs nothing."""
+"""The definitions as a whole: descriptions and metadata of all assets, and imports without side effects."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ def test_asset_is_described(spec: dg.AssetSpec) -> None:
     assert spec.kinds, "kinds"
     assert spec.owners, "owners"
     assert spec.code_version, "a code version"
-    assert {"dagster/table_name", "dagster/uri"} & spec.metadata.keys(), "where it is kept"
+    assert {"dagster/table_name", "dagster/uri"} & spec.metadata.keys(), "its place"
     if spec.key != dg.AssetKey("report"):
         assert isinstance(spec.metadata.get("dagster/column_schema"), dg.TableSchema), "its columns"
 
@@ -75,7 +75,7 @@ def test_definitions_are_loadable() -> None:
 
 
 def test_import_does_no_io(tmp_path: Path) -> None:
-    """In a fresh interpreter, with an empty environment and folder: no file, connection, thread, setting or output."""
+    """The import runs in a new interpreter, with an empty environment and folder."""
     program = f"""
 import socket, sys, threading
 sys.path.insert(0, {str(PACKAGE.parent)!r})
@@ -109,7 +109,7 @@ assert threading.active_count() == 1, threading.enumerate()
 
 
 def test_definitions_import_no_heavy_library() -> None:
-    """Each run imports the definitions: what they bring along is waited for with each month, and stays in memory."""
+    """Each run imports the definitions, so an import costs time and memory for each month."""
     heavy = ("pandas", "pyarrow", "google.cloud", "google.auth", "google.api_core", "grpc._channel")
     program = f"import sys, taxi_platform.definitions; print([name for name in {heavy} if name in sys.modules])"
 

@@ -1,4 +1,4 @@
-"""What the docs point to is there, and the commands that they give for the flows run."""
+"""The docs: links, named files and make targets exist, figures are the measured ones, and commands succeed."""
 
 import ast
 import json
@@ -16,7 +16,7 @@ from taxi_platform.demo.sample_products import write_sample_products
 from taxi_platform.demo.sample_trips import write_sample
 from taxi_platform.local.emulators.servers import Emulators
 from taxi_platform.trips.partitions import TripMonth
-from taxi_platform_tests.support.api_server import Answer, api_server
+from taxi_platform_tests.support.api_server import ApiResponse, api_server
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -52,7 +52,7 @@ IDEAS = {
 
 
 def rows(document: str) -> list[dict[str, str]]:
-    """The rows of all tables of a Markdown file, by the names of their columns; `\\|` is no border."""
+    """Return the rows of all tables of a Markdown file, by the names of their columns."""
     found: list[dict[str, str]] = []
     header: list[str] = []
     for line in (ROOT / "docs" / document).read_text(encoding="utf-8").splitlines():
@@ -68,7 +68,7 @@ def rows(document: str) -> list[dict[str, str]]:
 
 
 def defined_in(file: Path) -> set[str]:
-    """The names that a Python module and its classes define, or all words of another file."""
+    """Return the names that a Python module and its classes define, or all words of another file."""
     text = file.read_text(encoding="utf-8")
     if file.suffix != ".py":
         return set(re.findall(r"[\w.-]+", text))
@@ -97,7 +97,7 @@ FLOWS = [row for row in FROM_KESTRA if "flow" in row]
 
 
 def references() -> list[tuple[str, str]]:
-    """File and symbol, as they stand in the column "shown in"."""
+    """Return the pairs of file and symbol in the column "shown in"."""
     return sorted({pair for row in FROM_KESTRA for pair in re.findall(r"`([^`]+)` `([^`]+)`", row["shown in"])})
 
 
@@ -126,14 +126,14 @@ def test_assets_and_jobs_of_flows_exist() -> None:
 
 
 def commands() -> list[str]:
-    """The commands of the flows' table, without the escape that a table needs."""
+    """Return the commands of the flows' table, without the escapes that a table needs."""
     return [each.replace("\\|", "|") for row in FLOWS for each in re.findall(r"`(dg .+?)`", row["command"])]
 
 
 def test_commands_of_flows_succeed(tmp_path: Path, postgres_url: str, emulators: Emulators) -> None:
     for key in ("yellow|2019-01", "green|2020-04"):
         write_sample(tmp_path / "mirror", TripMonth.from_key(key), rows=100)
-    counts = Answer({"pull_count": 1, "stargazers_count": 1})
+    counts = ApiResponse({"pull_count": 1, "stargazers_count": 1})
     with api_server(lambda _: counts) as api:
         settings = {
             "TAXI_HOME": str(tmp_path / "home"),

@@ -1,4 +1,4 @@
-"""docs/homework.md: its figures are those of the published files, and its commands give what they say."""
+"""docs/homework.md: its figures are those of the published files, and its commands print what it says."""
 
 import re
 import shlex
@@ -27,21 +27,21 @@ LOADED = {"yellow|2020-11": 200, "yellow|2020-12": 300, "yellow|2021-03": 250, "
 
 
 def answer(number: int) -> str:
-    """Return the text in bold below the question."""
+    """Return the answer, the text in bold below the question."""
     found = re.search(r"\*\*`?(.+?)`?\*\*", SECTIONS[number - 1])
     assert found
     return found[1]
 
 
 def commands(number: int, program: str) -> list[list[str]]:
-    """The question's indented commands that begin with `program`, as the shell would split them."""
+    """Return the question's commands that begin with `program`, split as a shell does."""
     lines = re.findall(r"^    (.+)$", SECTIONS[number - 1], re.MULTILINE)
     return [shlex.split(line) for line in lines if line.startswith(f"{program} ")]
 
 
 @pytest.fixture
 def loaded(tmp_path: Path, postgres_url: str) -> str:
-    """The URL of a database into which sample files are loaded, those below `.taxi` in the test's folder."""
+    """Return the URL of a database into which the sample files below `.taxi` are loaded."""
     mirror = Mirror(base_url=(tmp_path / "mirror").as_uri())
     files = RawFiles(mirror=mirror, folder=str(tmp_path / ".taxi" / "raw"))
     resources = build_defs(mirror=mirror, postgres=Postgres(url=postgres_url), raw_files=files).resources
@@ -55,7 +55,7 @@ def loaded(tmp_path: Path, postgres_url: str) -> str:
 
 
 def total(colour: str, months: list[str]) -> str:
-    """Rows in a colour's published files, as people write numbers."""
+    """Return the number of rows in a colour's published files, with thousands separators."""
     return f"{sum(published_rows(TripMonth.from_key(f'{colour}|{month}')) or 0 for month in months):,}"
 
 

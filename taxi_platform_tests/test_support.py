@@ -1,4 +1,4 @@
-"""The servers that other tests lean on do what those tests believe."""
+"""The local servers of `support` behave as the tests that use them require."""
 
 import tomllib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Messages to a chat: their form, and that a failed one harms nothing and does not reveal the URL."""
+"""Messages to a chat: their form, and that a failed one raises nothing and does not reveal the URL."""
 
 import json
 import logging
@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from taxi_platform.webhook import Webhook
-from taxi_platform_tests.support.api_server import Answer, api_server
+from taxi_platform_tests.support.api_server import ApiResponse, api_server
 
 SECRET = "T0123-B0456-hidden"
 
 
 def test_slack_message_is_escaped() -> None:
-    with api_server(lambda _: Answer(b"ok")) as server:
+    with api_server(lambda _: ApiResponse(b"ok")) as server:
         assert Webhook(url=f"{server.url}/services/x").send("1 & 2: <!channel>")
-    (asked,) = server.asked
+    (asked,) = server.requests
     assert (asked.method, asked.path) == ("POST", "/services/x")
     assert asked.headers["Content-Type"] == "application/json"
     assert json.loads(asked.body) == {"text": "1 &amp; 2: &lt;!channel&gt;"}
@@ -31,23 +31,23 @@ def test_slack_message_is_escaped() -> None:
     ],
 )
 def test_host_determines_form_of_message(host: str, form: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    with api_server(lambda _: Answer(b"", 204)) as server:
+    with api_server(lambda _: ApiResponse(b"", 204)) as server:
         # The server is the proxy of the host: a proxy receives the whole URL.
         monkeypatch.setenv("http_proxy", server.url)
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.delenv("NO_PROXY", raising=False)
         assert Webhook(url=f"http://{host}/api/webhooks/1/x").send("é" * 3000)
-    (asked,) = server.asked
+    (asked,) = server.requests
     assert asked.target == f"http://{host}/api/webhooks/1/x"
     assert json.loads(asked.body) == form
 
 
 def test_default_url_is_the_setting_at_time_of_use(monkeypatch: pytest.MonkeyPatch) -> None:
     webhook = Webhook()
-    with api_server(lambda _: Answer(b"ok")) as server:
+    with api_server(lambda _: ApiResponse(b"ok")) as server:
         monkeypatch.setenv("TAXI_ALERT_WEBHOOK", f"{server.url}/{SECRET}")
         assert webhook.send("hello")
-    assert server.asked[0].path == f"/{SECRET}"
+    assert server.requests[0].path == f"/{SECRET}"
 
 
 def test_no_setting_means_no_message(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -59,9 +59,9 @@ def test_no_setting_means_no_message(monkeypatch: pytest.MonkeyPatch, caplog: py
 @pytest.mark.parametrize("status", [302, 404, 429, 500])
 def test_refused_message_is_a_warning_without_the_url(status: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    with api_server(lambda _: Answer(b"no", status, {"Location": "/elsewhere"})) as server:
+    with api_server(lambda _: ApiResponse(b"no", status, {"Location": "/elsewhere"})) as server:
         assert Webhook(url=f"{server.url}/{SECRET}").send("hello") is False
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     assert f"status is {status}" in caplog.text
     assert SECRET not in caplog.text
 
@@ -87,6 +87,6 @@ def test_failed_message_is_a_warning_without_the_url(url: str, caplog: pytest.Lo
 
 
 def test_incomplete_response_does_not_reveal_the_url(caplog: pytest.LogCaptureFixture) -> None:
-    with api_server(lambda _: Answer(b"", 200, {"Transfer-Encoding": "chunked"})) as server:
+    with api_server(lambda _: ApiResponse(b"", 200, {"Transfer-Encoding": "chunked"})) as server:
         Webhook(url=f"{server.url}/{SECRET}", timeout=60).send("hello")
     assert SECRET not in caplog.text

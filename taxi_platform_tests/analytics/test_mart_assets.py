@@ -90,7 +90,7 @@ def test_declarations_match_manifest() -> None:
     assert list(MODELS) == declarations(parse_project())
 
 
-def test_real_month_answers_published_questions(
+def test_real_month_gives_published_homework_answers(
     settings: None, tmp_path: Path, postgres_url: str, real_files: Path, instance: dg.DagsterInstance
 ) -> None:
     platform = platform_in(tmp_path, real_files.as_uri(), postgres_url, instance)

@@ -50,7 +50,7 @@ def marts_url(postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def page(marts_url: str, tmp_path: Path) -> Path:
-    """The page, made by the asset."""
+    """Return the path of the page that the asset writes."""
     asset = dg.AssetKey("report")
     with dg.DagsterInstance.ephemeral() as instance:
         job = build_defs(postgres=Postgres(url=marts_url)).resolve_implicit_global_asset_job_def()

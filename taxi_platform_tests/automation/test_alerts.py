@@ -9,7 +9,7 @@ from taxi_platform.automation.sensors import failed_run_sensor
 from taxi_platform.redaction import without_secrets
 from taxi_platform.trips.partitions import TripMonth
 from taxi_platform.webhook import Webhook
-from taxi_platform_tests.support.api_server import Answer, api_server
+from taxi_platform_tests.support.api_server import ApiResponse, api_server
 from taxi_platform_tests.support.http_mirror import HttpMirror
 from taxi_platform_tests.support.platform import Platform
 from taxi_platform_tests.support.trip_files import csv_text, publish, trip
@@ -33,10 +33,10 @@ def test_alert_names_partition_asset_reason_and_link(
     monkeypatch.setenv("TAXI_WEB_URL", "https://dagster.example/")
     publish(mirror.folder, APRIL, csv_text(APRIL, [trip(APRIL, lpep_dropoff_datetime="04/01/2020 0:30")]))
     result = platform.run(APRIL, *ASSETS)
-    with api_server(lambda asked: Answer({})) as chat:
+    with api_server(lambda asked: ApiResponse({})) as chat:
         failed_run_sensor(failure_context(platform, result), webhook=Webhook(url=f"{chat.url}/hook"))
 
-    [asked] = chat.asked
+    [asked] = chat.requests
     lines = json.loads(asked.body)["text"].split("\n")
     assert lines[0] == "Failed: green|2020-04"
     assert lines[1].startswith("raw_csv: green_tripdata_2020-04.csv.gz, line 2, column lpep_dropoff_datetime: ")

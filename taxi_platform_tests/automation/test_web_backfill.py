@@ -46,7 +46,7 @@ class WebPlatform:
     url: str
 
     def runs(self, backfill: str) -> list[dict[str, Any]]:
-        return self.web.ask(_RUNS, tag="dagster/backfill", id=backfill)["runsOrError"]["results"]
+        return self.web.query(_RUNS, tag="dagster/backfill", id=backfill)["runsOrError"]["results"]
 
     def rows(self) -> dict[str, int]:
         """Return the rows in the table by file."""

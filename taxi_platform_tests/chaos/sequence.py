@@ -72,7 +72,7 @@ class Loader:
         return self._start()
 
     def execute(self, task: dict[str, Any]) -> dict[str, Any]:
-        """Return the answer; after a kill, an answer that says so."""
+        """Return the response; after a kill, one that reports it."""
         if self._process.poll() is not None:
             # It was killed after it had answered.
             self._process = self._restart()

@@ -16,7 +16,7 @@ DBT_BIGQUERY = os.environ.get("TAXI_TEST_DBT_BIGQUERY", "")
 
 
 def test_demo_gcp_prints_every_table(tmp_path: Path, emulators: Emulators) -> None:
-    """In a folder whose `.env` names another project and a key."""
+    """The folder's `.env` names another project and a key, which must not be used."""
     env = "GCP_PROJECT_ID=theirs\nGCP_CREDS=/nowhere\nSTORAGE_EMULATOR_HOST=http://127.0.0.1:1\nTAXI_SOURCE_URL=http://x\n"
     (tmp_path / ".env").write_text(env)
     done = subprocess.run(

@@ -72,7 +72,7 @@ def test_fields_match_the_registry(colour: Colour, tmp_path: Path) -> None:
 
 
 @each_colour
-def test_distances_and_money_look_as_published(colour: Colour, tmp_path: Path) -> None:
+def test_distances_and_money_have_published_form(colour: Colour, tmp_path: Path) -> None:
     rows = read(write_sample(tmp_path, TripMonth(colour, "2020-04")))
     assert all(re.fullmatch(r"(?:[1-9]\d*)?\.\d\d", row["trip_distance"]) for row in rows)
     assert any(row["trip_distance"].startswith(".") for row in rows)
@@ -120,7 +120,7 @@ def test_rows_repeat_and_refunds_negate_the_fare(colour: Colour, tmp_path: Path)
 
 @each_colour
 def test_out_of_month_rows_are_shared_with_neighbours(colour: Colour, tmp_path: Path) -> None:
-    """In both directions, so that whichever month is loaded first has a duplicate row of the other one."""
+    """Rows are shared in both directions, so the month that is loaded second has duplicates."""
     months = [TripMonth(colour, month) for month in MONTHS]
     files = [read(write_sample(tmp_path, month)) for month in months]
     outside = [

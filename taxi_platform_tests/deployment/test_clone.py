@@ -127,7 +127,7 @@ def test_dev_shows_the_code_location(dev: Dev) -> None:
     query = "query { repositoriesOrError { ... on RepositoryConnection { nodes { location { name } } } } }"
 
     def locations() -> list[str]:
-        found = Webserver(dev.url).ask(query)["repositoriesOrError"].get("nodes", [])
+        found = Webserver(dev.url).query(query)["repositoriesOrError"].get("nodes", [])
         return [node["location"]["name"] for node in found]
 
     until(lambda: locations() != [], "a code location is loaded")

@@ -7,7 +7,7 @@ from taxi_platform.deployment.code_server import end_lost_runs, runs_in_progress
 
 @dg.job
 def some_job() -> None:
-    """Does nothing."""
+    """Do nothing."""
 
 
 def a_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> dg.DagsterRun:

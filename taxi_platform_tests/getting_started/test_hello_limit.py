@@ -5,7 +5,7 @@ from threading import Event
 from typing import Any
 
 from taxi_platform.getting_started.jobs import HELLO_LIMIT_TAG
-from taxi_platform_tests.support.api_server import Answer, Asked, api_server
+from taxi_platform_tests.support.api_server import ApiRequest, ApiResponse, api_server
 from taxi_platform_tests.support.waiting import PATIENCE, until
 from taxi_platform_tests.support.web_interface import web_interface
 
@@ -20,10 +20,10 @@ def slow(image: str) -> dict[str, Any]:
 def test_third_hello_run_waits_for_one_of_two(tmp_path: Path, postgres_url: str) -> None:
     release = Event()
 
-    def respond(request: Asked) -> Answer:
+    def respond(request: ApiRequest) -> ApiResponse:
         if "slow" in request.path:
             release.wait(PATIENCE)
-        return Answer({"pull_count": 1, "stargazers_count": 1})
+        return ApiResponse({"pull_count": 1, "stargazers_count": 1})
 
     with api_server(respond) as api:
         apis = {"TAXI_DOCKER_HUB_URL": api.url, "TAXI_GITHUB_API_URL": api.url}

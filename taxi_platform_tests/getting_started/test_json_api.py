@@ -15,45 +15,45 @@ from taxi_platform.errors import BadAnswer, BadSetting, RateLimited, SourceUnava
 from taxi_platform.getting_started.json_api import get_json
 from taxi_platform.getting_started.products import products_raw
 from taxi_platform.getting_started.statistics import docker_image_pulls, github_stars
-from taxi_platform_tests.support.api_server import Answer, Asked, api_server
+from taxi_platform_tests.support.api_server import ApiRequest, ApiResponse, api_server
 from taxi_platform_tests.support.waiting import PATIENCE
 
 
-def get(response: Answer) -> Any:
+def get(response: ApiResponse) -> Any:
     with api_server(lambda _: response) as server:
         return get_json(f"{server.url}/thing", timeout=PATIENCE)
 
 
 def test_json_is_returned() -> None:
-    assert get(Answer({"a": [1, 2.5, None, "x"]})) == {"a": [1, 2.5, None, "x"]}
+    assert get(ApiResponse({"a": [1, 2.5, None, "x"]})) == {"a": [1, 2.5, None, "x"]}
 
 
 @pytest.mark.parametrize("content", [b"<html>Hello</html>", b"", b'{"products": [', b'{"price": NaN}', b"\xff\xfe\x00"])
 def test_invalid_json_is_bad_answer(content: bytes) -> None:
     with pytest.raises(BadAnswer, match="is not JSON") as caught:
-        get(Answer(content))
+        get(ApiResponse(content))
     assert caught.value.allow_retries is False
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_server_error_is_retried(status: int) -> None:
     with pytest.raises(SourceUnavailable, match=str(status)) as caught:
-        get(Answer(b"", status))
+        get(ApiResponse(b"", status))
     assert caught.value.allow_retries is True
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 204])
 def test_other_status_is_bad_answer(status: int) -> None:
     with pytest.raises(BadAnswer, match=str(status)):
-        get(Answer(b"", status))
+        get(ApiResponse(b"", status))
 
 
 def test_silent_server_times_out() -> None:
     release = Event()
 
-    def hold(_: Asked) -> Answer:
+    def hold(_: ApiRequest) -> ApiResponse:
         release.wait(PATIENCE)
-        return Answer({})
+        return ApiResponse({})
 
     with api_server(hold) as server:
         try:
@@ -64,7 +64,7 @@ def test_silent_server_times_out() -> None:
 
 
 def test_connection_error_shows_url_without_secrets() -> None:
-    with api_server(lambda _: Answer({})) as server:
+    with api_server(lambda _: ApiResponse({})) as server:
         port = server.url.rpartition(":")[2]
     with pytest.raises(SourceUnavailable) as caught:
         get_json(f"http://me:hidden@127.0.0.1:{port}/thing?token=hidden", timeout=PATIENCE)
@@ -83,7 +83,7 @@ def test_invalid_url_is_bad_setting() -> None:
 )
 def test_redirect_to_invalid_url_is_bad_setting(location: str) -> None:
     with pytest.raises(BadSetting, match="redirects to") as caught:
-        get(Answer(b"", 302, {"Location": location}))
+        get(ApiResponse(b"", 302, {"Location": location}))
     assert "hidden" not in str(caught.value)
     assert caught.value.__suppress_context__
 
@@ -91,9 +91,9 @@ def test_redirect_to_invalid_url_is_bad_setting(location: str) -> None:
 def test_short_wait_of_rate_limit_is_kept() -> None:
     arrivals: list[float] = []
 
-    def respond(_: Asked) -> Answer:
+    def respond(_: ApiRequest) -> ApiResponse:
         arrivals.append(time.monotonic())
-        return Answer({"n": 1}) if len(arrivals) > 1 else Answer(b"", 429, {"Retry-After": "1"})
+        return ApiResponse({"n": 1}) if len(arrivals) > 1 else ApiResponse(b"", 429, {"Retry-After": "1"})
 
     with api_server(respond) as server:
         assert get_json(server.url, timeout=PATIENCE) == {"n": 1}
@@ -115,10 +115,10 @@ def _in(seconds: int) -> datetime:
     ],
 )
 def test_long_wait_of_rate_limit_is_named(status: int, headers: Callable[[], dict[str, str]]) -> None:
-    with api_server(lambda _: Answer(b"", status, headers())) as server:
+    with api_server(lambda _: ApiResponse(b"", status, headers())) as server:
         with pytest.raises(RateLimited) as caught:
             get_json(server.url, timeout=PATIENCE)
-        assert len(server.asked) == 1
+        assert len(server.requests) == 1
     assert caught.value.allow_retries is False
     named = re.search(r"after (\S+ \S+) UTC", caught.value.remedy)
     assert named
@@ -129,7 +129,7 @@ def test_long_wait_of_rate_limit_is_named(status: int, headers: Callable[[], dic
 def test_invalid_retry_after_means_default_wait(retry_after: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("taxi_platform.getting_started.json_api.DEFAULT_WAIT", 3600.0)
     with pytest.raises(RateLimited, match="too many requests"):
-        get(Answer(b"", 429, {"Retry-After": retry_after}))
+        get(ApiResponse(b"", 429, {"Retry-After": retry_after}))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_invalid_retry_after_means_default_wait(retry_after: str, monkeypatch: p
 )
 def test_endless_wait_of_rate_limit_is_capped(headers: dict[str, str]) -> None:
     with pytest.raises(RateLimited, match="too many requests"):
-        get(Answer(b"", 429, headers))
+        get(ApiResponse(b"", 429, headers))
 
 
 @pytest.mark.parametrize("asset", [products_raw, docker_image_pulls, github_stars], ids=lambda asset: str(asset.key))

@@ -15,7 +15,7 @@ from taxi_platform.getting_started.duckdb_file import DuckDBFile
 from taxi_platform.getting_started.json_files import JsonFiles
 from taxi_platform.getting_started.products import products, products_by_brand, products_raw
 from taxi_platform.getting_started.products_api import ProductsApi
-from taxi_platform_tests.support.api_server import Answer, Asked, api_server
+from taxi_platform_tests.support.api_server import ApiRequest, ApiResponse, api_server
 
 ASSETS = [products_raw, products, products_by_brand]
 
@@ -27,10 +27,10 @@ class Pipeline:
         self.files = folder / "products"
         self.database = folder / "products.duckdb"
         self.url = ""
-        self.response: Answer | None = None
+        self.response: ApiResponse | None = None
 
-    def respond(self, request: Asked) -> Answer:
-        return self.response or Answer(sample_page(int(request.query.get("skip", 0))))
+    def respond(self, request: ApiRequest) -> ApiResponse:
+        return self.response or ApiResponse(sample_page(int(request.query.get("skip", 0))))
 
     def run(self, *selected: dg.AssetsDefinition, **configs: dict[str, Any]) -> dg.ExecuteInProcessResult:
         """Materialize the selected assets, or all three, with the configuration of each by name."""
@@ -105,7 +105,7 @@ def test_all_pages_are_fetched_when_configured(pipeline: Pipeline) -> None:
 
 
 def test_missing_values_become_not_available(pipeline: Pipeline) -> None:
-    pipeline.response = Answer({"products": [{"brand": "A", "price": 2}, {"brand": None}, {"id": 3}]})
+    pipeline.response = ApiResponse({"products": [{"brand": "A", "price": 2}, {"brand": None}, {"id": 3}]})
     result = pipeline.run()
     assert preview(result, "products") == [{"brand": "A", "price": 2}] + 2 * [{"brand": "N/A", "price": "N/A"}]
     assert pipeline.table() == [("A", 2.0), ("N/A", None)]
@@ -114,19 +114,19 @@ def test_missing_values_become_not_available(pipeline: Pipeline) -> None:
 
 def test_missing_price_among_many_products_is_left_out(pipeline: Pipeline) -> None:
     """DuckDB chooses a column's type from a sample of the DataFrame's rows."""
-    pipeline.response = Answer({"products": [{"brand": "A", "price": 1.5}] * 3000 + [{"brand": "A"}]})
+    pipeline.response = ApiResponse({"products": [{"brand": "A", "price": 1.5}] * 3000 + [{"brand": "A"}]})
     pipeline.run()
     assert pipeline.table() == [("A", 1.5)]
 
 
 def test_no_price_at_all_lists_brands_without_mean(pipeline: Pipeline) -> None:
-    pipeline.response = Answer({"products": [{"brand": "B"}, {"brand": "A"}]})
+    pipeline.response = ApiResponse({"products": [{"brand": "B"}, {"brand": "A"}]})
     pipeline.run()
     assert pipeline.table() == [("A", None), ("B", None)]
 
 
 def test_means_are_rounded_to_cents(pipeline: Pipeline) -> None:
-    pipeline.response = Answer({"products": [{"brand": "A", "price": price} for price in (1, 1, 2)]})
+    pipeline.response = ApiResponse({"products": [{"brand": "A", "price": price} for price in (1, 1, 2)]})
     pipeline.run()
     assert pipeline.table() == [("A", 1.33)]
 
@@ -134,7 +134,7 @@ def test_means_are_rounded_to_cents(pipeline: Pipeline) -> None:
 def test_other_columns_are_kept_when_configured(pipeline: Pipeline) -> None:
     columns = ["title", "price", "brand", "reviews"]
     product = {"id": 1, "title": "Pear", "price": 0.99, "brand": "A", "reviews": [{"rating": 5}]}
-    pipeline.response = Answer({"products": [product]})
+    pipeline.response = ApiResponse({"products": [product]})
     result = pipeline.run(products={"columns_to_keep": [*columns, "brand"]})
     schema = metadata(result, "products")["dagster/column_schema"]
     assert [column.name for column in schema.columns] == columns
@@ -178,12 +178,12 @@ def test_empty_list_of_columns_is_refused(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize(
     ("response", "words"),
     [
-        (Answer(b"<html>Down for maintenance</html>"), "is not JSON"),
-        (Answer({"products": [{"brand": "A", "price": "9.99"}]}), "a price that is not a number"),
-        (Answer(b"", 500), "responded 500"),
+        (ApiResponse(b"<html>Down for maintenance</html>"), "is not JSON"),
+        (ApiResponse({"products": [{"brand": "A", "price": "9.99"}]}), "a price that is not a number"),
+        (ApiResponse(b"", 500), "responded 500"),
     ],
 )
-def test_bad_response_keeps_last_valid_table(response: Answer, words: str, pipeline: Pipeline) -> None:
+def test_bad_response_keeps_last_valid_table(response: ApiResponse, words: str, pipeline: Pipeline) -> None:
     pipeline.run()
     before = pipeline.table()
     pipeline.response = response

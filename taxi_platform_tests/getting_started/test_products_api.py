@@ -8,16 +8,16 @@ import pytest
 from taxi_platform.demo.sample_products import TOTAL, sample_page, write_sample_products
 from taxi_platform.errors import BadAnswer, SourceUnavailable
 from taxi_platform.getting_started.products_api import ProductsApi
-from taxi_platform_tests.support.api_server import Answer, Asked, api_server
+from taxi_platform_tests.support.api_server import ApiRequest, ApiResponse, api_server
 
 
-def page(request: Asked) -> Answer:
+def page(request: ApiRequest) -> ApiResponse:
     """Return the page that the query names, as the real API does."""
-    return Answer(sample_page(int(request.query.get("skip", 0)), int(request.query.get("limit", 30))))
+    return ApiResponse(sample_page(int(request.query.get("skip", 0)), int(request.query.get("limit", 30))))
 
 
 def fetch(body: Any, *, all_pages: bool = False) -> list[dict[str, Any]]:
-    with api_server(lambda _: Answer(body)) as server:
+    with api_server(lambda _: ApiResponse(body)) as server:
         return ProductsApi(url=f"{server.url}/products", timeout=60).fetch(all_pages)
 
 
@@ -25,14 +25,14 @@ def test_first_page_is_one_request() -> None:
     with api_server(page) as server:
         products = ProductsApi(url=f"{server.url}/products").fetch()
     assert [product["id"] for product in products] == list(range(1, 31))
-    assert [request.target for request in server.asked] == ["/products"]
+    assert [request.target for request in server.requests] == ["/products"]
 
 
 def test_all_pages_return_each_product_once() -> None:
     with api_server(page) as server:
         products = ProductsApi(url=f"{server.url}/products").fetch(all_pages=True)
     assert [product["id"] for product in products] == list(range(1, TOTAL + 1))
-    assert len(server.asked) == 3
+    assert len(server.requests) == 3
 
 
 def test_repeated_first_page_is_refused() -> None:
@@ -41,9 +41,9 @@ def test_repeated_first_page_is_refused() -> None:
 
 
 def test_pages_that_end_early_are_refused() -> None:
-    def respond(request: Asked) -> Answer:
+    def respond(request: ApiRequest) -> ApiResponse:
         skip = int(request.query.get("skip", 0))
-        return Answer(sample_page() if skip == 0 else {"products": [], "total": TOTAL, "skip": skip})
+        return ApiResponse(sample_page() if skip == 0 else {"products": [], "total": TOTAL, "skip": skip})
 
     with api_server(respond) as server, pytest.raises(BadAnswer, match="empty list"):
         ProductsApi(url=server.url).fetch(all_pages=True)
@@ -91,4 +91,4 @@ def test_default_url_is_the_setting_at_time_of_use(monkeypatch: pytest.MonkeyPat
     with api_server(page) as server:
         monkeypatch.setenv("TAXI_PRODUCTS_URL", f"{server.url}/elsewhere")
         assert len(api.fetch()) == 30
-    assert server.asked[0].path == "/elsewhere"
+    assert server.requests[0].path == "/elsewhere"

@@ -9,7 +9,7 @@ import pytest
 from taxi_platform.errors import BadAnswer, BadSetting
 from taxi_platform.getting_started.statistics import DockerHub, GitHub, docker_image_pulls, github_stars
 from taxi_platform.webhook import Webhook
-from taxi_platform_tests.support.api_server import Answer, Asked, api_server
+from taxi_platform_tests.support.api_server import ApiRequest, ApiResponse, api_server
 
 SECRET = "hidden-path-of-the-webhook"
 
@@ -21,19 +21,19 @@ class Apis:
         self.url = ""
         self.pulls = 100
         self.stars = 10
-        self.webhook = Answer(b"ok")
+        self.webhook = ApiResponse(b"ok")
         self.messages: list[bytes] = []
 
-    def respond(self, request: Asked) -> Answer:
+    def respond(self, request: ApiRequest) -> ApiResponse:
         if request.path == f"/{SECRET}":
             self.messages.append(request.body)
             return self.webhook
         if request.path in ("/repositories/dagster/dagster-k8s/", "/repositories/library/postgres/"):
-            return Answer({"star_count": 3, "pull_count": self.pulls})
+            return ApiResponse({"star_count": 3, "pull_count": self.pulls})
         # GitHub refuses requests without a User-Agent.
         if request.path in ("/repos/dagster-io/dagster", "/repos/duckdb/duckdb") and request.headers["User-Agent"]:
-            return Answer({"stargazers_count": self.stars, "watchers_count": 3})
-        return Answer({"message": "Not Found"}, 404)
+            return ApiResponse({"stargazers_count": self.stars, "watchers_count": 3})
+        return ApiResponse({"message": "Not Found"}, 404)
 
 
 @pytest.fixture
@@ -80,17 +80,17 @@ def test_unknown_name_is_bad_answer(request_count: Callable[[str, str], int], ap
 @pytest.mark.parametrize("request_count", [pulls, stars])
 @pytest.mark.parametrize("body", [{}, [], {"pull_count": "many", "stargazers_count": "many"}, {"pull_count": None}])
 def test_response_without_number_is_bad_answer(request_count: Callable[[str], int], body: Any) -> None:
-    with api_server(lambda _: Answer(body)) as server, pytest.raises(BadAnswer, match="no whole number"):
+    with api_server(lambda _: ApiResponse(body)) as server, pytest.raises(BadAnswer, match="no whole number"):
         request_count(server.url)
 
 
 @pytest.mark.parametrize("name", ["", "dagster", "a/b/c", "../secrets", "a/..", "a/b?x=1", "a/b#c", "a b/c"])
 def test_name_of_another_form_is_not_requested(name: str) -> None:
-    with api_server(lambda _: Answer({})) as server:
+    with api_server(lambda _: ApiResponse({})) as server:
         for request_count in (pulls, stars):
             with pytest.raises(BadSetting, match="owner/name"):
                 request_count(server.url, name)
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_counts_are_metadata(apis: Apis, instance: dg.DagsterInstance) -> None:
@@ -121,7 +121,7 @@ def test_counts_of_other_repositories_are_not_compared(apis: Apis, instance: dg.
 
 
 def test_failed_message_does_not_fail_run(apis: Apis, instance: dg.DagsterInstance) -> None:
-    apis.webhook = Answer(b"", 500)
+    apis.webhook = ApiResponse(b"", 500)
     run(apis, instance)
     apis.stars = 11
     result = run(apis, instance)

@@ -1,4 +1,4 @@
-"""dagster-gcp's resources as the platform provides them, used by assets and IO managers of other people."""
+"""dagster-gcp's resources as the platform provides them, used by assets and IO managers of other packages."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def run_with_platform(cloud: GoogleCloud, *assets: dg.AssetsDefinition, **more: 
     return defs.resolve_implicit_global_asset_job_def().execute_in_process()
 
 
-def test_asset_may_ask_for_dagster_gcp_resources(cloud: GoogleCloud, bucket: storage.Bucket) -> None:
+def test_asset_gets_dagster_gcp_resources(cloud: GoogleCloud, bucket: storage.Bucket) -> None:
     bucket.blob("greeting").upload_from_string("hello")
 
     @dg.asset

@@ -77,7 +77,7 @@ def test_unpublished_month_is_not_retried_and_others_are_listed(server, tmp_path
     assert [path for path, _ in server.requests].count(f"/{PATH}") == 2  # the download and the lookup
 
 
-def test_error_says_if_the_mirror_has_no_month(files, server):
+def test_error_reports_a_mirror_without_months(files, server):
     server.files.clear()
 
     with pytest.raises(NotPublished, match="has no green month"):

@@ -1,1 +1,1 @@
-"""What the tests run against: servers that are real, small, and gone when the tests end. No tests here."""
+"""Helpers of several test folders: local servers, generated files, and the harness that runs the platform."""

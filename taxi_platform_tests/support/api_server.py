@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 
 @dataclass(frozen=True)
-class Asked:
+class ApiRequest:
     """A request. `target` is the one of its request line: a path, or a URL if the server is used as a proxy."""
 
     method: str
@@ -29,9 +29,9 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     body: Any = None
-    """Bytes as they are; anything else as JSON."""
+    """Bytes are sent unchanged, anything else as JSON."""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -39,42 +39,42 @@ class Answer:
 @dataclass
 class ApiServer:
     url: str
-    asked: list[Asked]
+    requests: list[ApiRequest]
 
 
 @contextmanager
-def api_server(answer: Callable[[Asked], Answer]) -> Iterator[ApiServer]:
-    """Serves on a free port of this machine until the block ends."""
-    asked: list[Asked] = []
+def api_server(respond: Callable[[ApiRequest], ApiResponse]) -> Iterator[ApiServer]:
+    """Serve on a free local port until the block ends."""
+    requests: list[ApiRequest] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._answer()
+            self._respond()
 
         def do_POST(self) -> None:
-            self._answer()
+            self._respond()
 
-        def _answer(self) -> None:
+        def _respond(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            request = Asked(self.command, self.path, dict(self.headers), body)
-            asked.append(request)
-            reply = answer(request)
-            content = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
-            self.send_response(reply.status)
-            for name, value in {"Content-Length": str(len(content)), **reply.headers}.items():
+            request = ApiRequest(self.command, self.path, dict(self.headers), body)
+            requests.append(request)
+            response = respond(request)
+            content = response.body if isinstance(response.body, bytes) else json.dumps(response.body).encode()
+            self.send_response(response.status)
+            for name, value in {"Content-Length": str(len(content)), **response.headers}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Tests print nothing."""
+            """Log nothing: tests read `ApiServer.requests`."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            yield ApiServer(f"http://127.0.0.1:{server.server_port}", asked)
+            yield ApiServer(f"http://127.0.0.1:{server.server_port}", requests)
         finally:
             server.shutdown()
             thread.join()

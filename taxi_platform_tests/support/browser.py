@@ -21,13 +21,13 @@ POSTGRES_ASSETS = '+key:"postgres_tripdata"'
 
 
 def find_programs() -> tuple[str, str] | None:
-    """Chromium and its driver, or None."""
+    """Return the paths of Chromium and its driver, None if one is not installed."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     return (chromium, driver) if chromium and driver else None
 
 
 class Browser:
-    """One window."""
+    """A window."""
 
     def __init__(self, driver: webdriver.Chrome, url: str) -> None:
         self._driver = driver
@@ -37,45 +37,45 @@ class Browser:
         self._driver.get(f"{self._url}/{path}")
 
     def find(self, xpath: str) -> WebElement:
-        """The last element that is shown of those that the expression names, as soon as there is one."""
+        """Wait for a visible element at the path; return the last one."""
 
         def shown(driver: webdriver.Chrome) -> WebElement | Literal[False]:
             found = [each for each in driver.find_elements(By.XPATH, xpath) if each.is_displayed()]
             return found[-1] if found else False
 
         wait = WebDriverWait(self._driver, PATIENCE, ignored_exceptions=[StaleElementReferenceException])
-        return wait.until(shown, f"nothing at {xpath}")
+        return wait.until(shown, f"there is no {xpath}")
 
     def click(self, xpath: str) -> None:
-        """Move the mouse there, once it has come to rest, and press its button; what slides in would be missed."""
+        """Click the element once it does not move any more."""
         places: list[dict] = []
 
-        def rests(_: webdriver.Chrome) -> bool:
+        def stands_still(_: webdriver.Chrome) -> bool:
             places.append(self.find(xpath).rect)
             return places[-1:] == places[-2:-1]
 
         wait = WebDriverWait(
             self._driver, PATIENCE, poll_frequency=0.1, ignored_exceptions=[StaleElementReferenceException]
         )
-        wait.until(rests, f"no rest of {xpath}")
+        wait.until(stands_still, f"{xpath} keeps moving")
         ActionChains(self._driver).move_to_element(self.find(xpath)).click().perform()
 
     def type(self, text: str) -> None:
-        """Type into what was clicked, and press Enter."""
+        """Type into the clicked element, and press Enter."""
         ActionChains(self._driver).send_keys(text, Keys.ENTER).perform()
 
     def show_graph(self, selection: str) -> None:
-        """The graph of the selected assets, in their groups."""
+        """Open the graph of the selected assets, in their groups."""
         self.open(f"asset-groups~{quote(selection, safe='')}/")
         self.find("//*[normalize-space(text()) = 'postgres']")
 
     def expand(self) -> None:
-        """Draw each asset of the groups that are shown."""
+        """Expand all groups."""
         ActionChains(self._driver).key_down(Keys.ALT).send_keys("e").key_up(Keys.ALT).perform()
         self.find("//*[normalize-space(text()) = 'postgres_tripdata']")
 
     def launch_backfill(self, colour: str, months: str) -> str:
-        """Materialize all that is shown for these months, such as `[2020-04...2020-05]`; the backfill's id."""
+        """Materialize the shown assets for months such as `[2020-04...2020-05]`; return the backfill's id."""
         self.click("//button[contains(., 'Materialize')]")
         self.click("//*[contains(text(), 'Select a partition')]")
         self.click(f"//span[normalize-space(text()) = '{colour}']")
@@ -87,8 +87,8 @@ class Browser:
         self.find("//*[normalize-space(text()) = 'Partition selection']")
         return self._driver.current_url.partition("/runs/b/")[2].partition("?")[0].strip("/")
 
-    def rest(self) -> None:
-        """Take the mouse away from the message at the corner, and wait until that has gone."""
+    def dismiss_message(self) -> None:
+        """Move the mouse away from the message in the corner, and wait until it has disappeared."""
         ActionChains(self._driver).move_to_element(self.find("//*[normalize-space(text()) = 'Overview']")).perform()
         WebDriverWait(self._driver, PATIENCE).until_not(
             lambda driver: driver.find_elements(By.XPATH, "//*[contains(text(), 'Created backfill')]")
@@ -100,7 +100,7 @@ class Browser:
 
 @contextmanager
 def browser(programs: tuple[str, str], url: str) -> Iterator[Browser]:
-    """A window on the web interface at the URL, until the block ends."""
+    """Open a window on the web interface at the URL until the block ends."""
     chromium, driver = programs
     options = webdriver.ChromeOptions()
     options.binary_location = chromium

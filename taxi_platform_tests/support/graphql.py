@@ -55,17 +55,17 @@ class Webserver:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The answer's data. Raises OSError when the webserver does not answer."""
+    def query(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Return the response's data. Raise OSError if the webserver does not respond."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
-            answer = json.load(response)
-        assert "errors" not in answer, answer
-        return answer["data"]
+        with urllib.request.urlopen(request, timeout=PATIENCE) as received:
+            response = json.load(received)
+        assert "errors" not in response, response
+        return response["data"]
 
     def launch(self, month: TripMonth, *assets: str) -> str:
-        """Launches a run of the month; returns its id."""
+        """Launch a run of the month; return its id."""
         tags = {
             "dagster/partition": month.key,
             "dagster/partition/colour": month.colour.name,
@@ -81,40 +81,40 @@ class Webserver:
             "mode": "default",
             "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
         }
-        answer = self.ask(_LAUNCH_RUN, params=params)["launchPipelineExecution"]
-        assert answer["__typename"] == "LaunchRunSuccess", answer
-        return answer["run"]["id"]
+        response = self.query(_LAUNCH_RUN, params=params)["launchPipelineExecution"]
+        assert response["__typename"] == "LaunchRunSuccess", response
+        return response["run"]["id"]
 
     def backfill(self, months: list[TripMonth], *assets: str) -> str:
-        """Launches a backfill; returns its id."""
+        """Launch a backfill; return its id."""
         params = {"assetSelection": _keys(assets), "partitionNames": [month.key for month in months]}
-        answer = self.ask(_LAUNCH_BACKFILL, params=params)["launchPartitionBackfill"]
-        assert answer["__typename"] == "LaunchBackfillSuccess", answer
-        return answer["backfillId"]
+        response = self.query(_LAUNCH_BACKFILL, params=params)["launchPartitionBackfill"]
+        assert response["__typename"] == "LaunchBackfillSuccess", response
+        return response["backfillId"]
 
     def launch_job(self, job: str, config: dict[str, Any], tags: dict[str, str] | None = None) -> str:
-        """Puts a run of the job into the queue; returns its id."""
+        """Queue a run of the job; return its id."""
         selector = {"repositoryLocationName": "taxi_platform", "repositoryName": "__repository__", "jobName": job}
         listed = [{"key": key, "value": value} for key, value in (tags or {}).items()]
         params = {"selector": selector, "runConfigData": config, "executionMetadata": {"tags": listed}}
-        answer = self.ask(_LAUNCH_JOB, params=params)["launchRun"]
-        assert answer["__typename"] == "LaunchRunSuccess", answer
-        return answer["run"]["runId"]
+        response = self.query(_LAUNCH_JOB, params=params)["launchRun"]
+        assert response["__typename"] == "LaunchRunSuccess", response
+        return response["run"]["runId"]
 
     def cancel_backfill(self, backfill_id: str) -> None:
-        answer = self.ask(_CANCEL_BACKFILL, id=backfill_id)["cancelPartitionBackfill"]
-        assert answer["__typename"] == "CancelBackfillSuccess", answer
+        response = self.query(_CANCEL_BACKFILL, id=backfill_id)["cancelPartitionBackfill"]
+        assert response["__typename"] == "CancelBackfillSuccess", response
 
     def run_status(self, run_id: str) -> str:
-        return self.ask(_RUN, id=run_id)["runOrError"]["status"]
+        return self.query(_RUN, id=run_id)["runOrError"]["status"]
 
     def backfill_status(self, backfill_id: str) -> str:
-        return self.ask(_BACKFILL, id=backfill_id)["partitionBackfillOrError"]["status"]
+        return self.query(_BACKFILL, id=backfill_id)["partitionBackfillOrError"]["status"]
 
     def runs(self, backfill_id: str) -> list[dict[str, Any]]:
-        """The backfill's runs, retries among them."""
+        """Return the backfill's runs, including retries."""
         filters = {"tags": [{"key": "dagster/backfill", "value": backfill_id}]}
-        return self.ask(_RUNS, filter=filters)["runsOrError"]["results"]
+        return self.query(_RUNS, filter=filters)["runsOrError"]["results"]
 
 
 def _keys(assets: tuple[str, ...]) -> list[dict[str, list[str]]]:

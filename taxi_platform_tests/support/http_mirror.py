@@ -1,4 +1,4 @@
-"""A correct HTTP mirror: it serves a folder with ETag, Last-Modified and ranges. `faulty_server` is the other kind."""
+"""A correct HTTP mirror: it serves a folder with ETag, Last-Modified and ranges. `faulty_server` has faults."""
 
 import email.utils
 import re

@@ -58,7 +58,7 @@ class Platform:
 def platform_over(
     mirror_url: str, folder: Path, instance: dg.DagsterInstance, *, parquet_url: str | None = None, **given: Any
 ) -> Platform:
-    """Return the platform over a mirror; `given` holds further resources by key. It gives up on requests quickly."""
+    """Return the platform over a mirror; `given` holds further resources by key. Its requests have short timeouts."""
     mirror = Mirror(base_url=mirror_url, parquet_url=parquet_url or f"{mirror_url}/tlc", attempts=2, first_wait=0.001)
     files = RawFiles(mirror=mirror, folder=str(folder / "raw"))
     return Platform(build_defs(mirror=mirror, raw_files=files, **given), instance, files, folder)

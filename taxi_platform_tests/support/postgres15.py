@@ -14,18 +14,18 @@ from taxi_platform.local.server_account import Account, run_as, server_account, 
 
 
 def find_programs() -> Path | None:
-    """The folder of version 15's initdb, pg_ctl and postgres, or None."""
+    """Return the folder of version 15's initdb, pg_ctl and postgres, None if it is not installed."""
     candidates = [Path("/usr/lib/postgresql/15/bin"), *map(Path, os.get_exec_path())]
     pg_config = shutil.which("pg_config")
     if pg_config:
-        asked = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)
-        candidates.insert(1, Path(asked.stdout.strip()))
+        found = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)
+        candidates.insert(1, Path(found.stdout.strip()))
     return next((folder for folder in candidates if _is_version_15(folder)), None)
 
 
 @contextmanager
 def serve(programs: Path) -> Iterator[str]:
-    """Runs a server on a free port until the block ends; yields the URL of its database `postgres`."""
+    """Run a server on a free port until the block ends; yield the URL of its database `postgres`."""
     account = server_account() if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="taxi-platform-postgres15-"))
     password = secrets.token_hex(8)

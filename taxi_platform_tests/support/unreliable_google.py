@@ -26,14 +26,14 @@ class Request:
 
     @property
     def statement(self) -> str:
-        """SQL text of a query, else an empty text."""
+        """The SQL text of a query, empty for other requests."""
         if not self.path.partition("?")[0].endswith(("/jobs", "/queries")) or not self.body:
             return ""
         return self.query.get("query", "")
 
     @property
     def query(self) -> dict[str, Any]:
-        """The query of a job, or the request itself that runs a query without asking for a job."""
+        """The query of a job, or of a request that runs a query without creating a job."""
         body = json.loads(self.body)
         return body["configuration"].get("query", {}) if "configuration" in body else body
 
@@ -44,7 +44,7 @@ Rule = Callable[[Request], Response | None]
 
 @dataclass
 class UnreliableGoogle:
-    """The requests so far, and the rules that decide which are not passed on."""
+    """The requests so far, and the rules for requests that the proxy responds to itself."""
 
     requests: list[Request] = field(default_factory=list)
     rules: list[Rule] = field(default_factory=list)

@@ -18,9 +18,9 @@ from taxi_platform_tests.support.waiting import PATIENCE, until
 
 @contextmanager
 def web_interface(folder: Path, history_url: str, settings: dict[str, str]) -> Iterator[Webserver]:
-    """Serves the platform with its own instance configuration, its history in the Postgres database at the URL."""
+    """Run web interface and daemon with the platform's instance configuration, their history in the given database."""
     (folder / "dagster.yaml").write_text(files("taxi_platform.local").joinpath("instance.yaml").read_text())
-    home = {
+    instance = {
         "DAGSTER_HOME": str(folder),
         "TAXI_HISTORY_URL": history_url,
         "TAXI_HOME": str(folder / "home"),
@@ -31,7 +31,7 @@ def web_interface(folder: Path, history_url: str, settings: dict[str, str]) -> I
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             command,
-            env={**os.environ, **home, **settings},
+            env={**os.environ, **instance, **settings},
             cwd=folder,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -39,7 +39,7 @@ def web_interface(folder: Path, history_url: str, settings: dict[str, str]) -> I
         )
     served = Webserver(f"http://127.0.0.1:{port}")
 
-    def answers() -> bool:
+    def responds() -> bool:
         assert process.poll() is None, (folder / "log").read_text()
         try:
             return requests.get(f"{served.url}/server_info", timeout=PATIENCE).ok
@@ -47,7 +47,7 @@ def web_interface(folder: Path, history_url: str, settings: dict[str, str]) -> I
             return False
 
     try:
-        until(answers, "the web interface responds")
+        until(responds, "the web interface responds")
         yield served
     finally:
         process.send_signal(signal.SIGINT)

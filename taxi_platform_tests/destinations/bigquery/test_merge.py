@@ -105,7 +105,9 @@ def test_rows_and_record_change_in_one_transaction(load: Load, write: Write, big
     inside = sent[sent.index("BEGIN TRANSACTION") : sent.index("COMMIT TRANSACTION")]
     for change in ("UPDATE", "DELETE FROM", "INSERT INTO"):
         assert sent.count(change) == inside.count(change) > 0
-    assert inside.index("UPDATE") < inside.index("DELETE FROM"), "the merge takes its turn before it changes anything"
+    assert inside.index("UPDATE") < inside.index("DELETE FROM"), (
+        "the merge updates the colour's row before it changes anything"
+    )
 
 
 def test_first_load_and_rerun_take_few_requests(
@@ -153,7 +155,7 @@ def test_record_describes_the_loaded_file(load: Load, write: Write, dataset: Dat
     assert record.version == 2
 
 
-def test_conflict_is_retried_from_a_fresh_look(
+def test_conflict_is_retried_after_reading_again(
     load: Load, write: Write, query: Query, bigquery_front: UnreliableGoogle
 ) -> None:
     bigquery_front.fail(2, CONFLICT, is_merge)
@@ -188,17 +190,17 @@ def test_wrong_statement_is_not_retried(
 def test_duplicate_of_two_concurrent_merges_is_loaded_once(
     stage: Stage, write: Write, query: Query, cloud: GoogleCloud, bigquery_front: UnreliableGoogle
 ) -> None:
-    """Both have looked before either transaction: the later one must look again."""
+    """Both have read the load log before either transaction, so the later one must read it again."""
     shared = trip(MARCH, "2020-04-05 10:00:00")
     months = [stage(write(MARCH, [shared, trip(MARCH)])), stage(write(APRIL, [shared, trip(APRIL)]))]
-    both_looked = threading.Barrier(2)
+    both_read = threading.Barrier(2)
     held: set[str] = set()
 
     def hold(request: Request) -> None:
         name = str(request.query["queryParameters"]) if is_merge(request) else ""
         if name and len(held) < 2:
             held.add(name)
-            both_looked.wait(PATIENCE)
+            both_read.wait(PATIENCE)
 
     bigquery_front.rules.append(hold)
     merged = side_by_side(cloud, *months)

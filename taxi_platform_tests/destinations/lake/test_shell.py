@@ -47,7 +47,7 @@ def test_wrong_query_exits_with_status_1(lake: Lake) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_prompt_goes_on_after_an_error(lake: Lake, load: Load, write: Write, tmp_path: Path) -> None:
+def test_prompt_continues_after_an_error(lake: Lake, load: Load, write: Write, tmp_path: Path) -> None:
     load(write(APRIL, [trip(APRIL)]))
     done = run(lake, entered="create table mine as\nselect 41 as x;\nselect nonsense;\nselect x + 1 from mine;\n")
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""Every test of the Postgres leg runs on the embedded version 18 and, where it is installed, on version 15."""
+"""Every test of the Postgres destination runs on the embedded version 18 and, where it is installed, on version 15."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path

@@ -107,7 +107,7 @@ def test_swap_reports_objects_that_depend_on_partition(load: Load, write: Write,
     assert query("select count(*) from green_tripdata") == query("select count(*) from mine") == [(1,)]
 
 
-def test_merge_without_staging_says_what_to_do(postgres: Postgres) -> None:
+def test_merge_without_staging_names_the_command(postgres: Postgres) -> None:
     with pytest.raises(NotStaged, match=r"with its upstream assets.*--partition 'green\|2020-04'"):
         merge(postgres, APRIL)
 
@@ -163,7 +163,7 @@ def test_invalid_url_is_not_shown(url: str) -> None:
     assert "secret-word" not in shown
 
 
-def test_missing_permission_says_what_to_grant(each_postgres_url: str, write: Write, query: Query) -> None:
+def test_missing_permission_names_what_to_grant(each_postgres_url: str, write: Write, query: Query) -> None:
     query("create role reader_only login password 'reader'")
     try:
         base = each_postgres_url.partition("@")[2]
@@ -173,7 +173,7 @@ def test_missing_permission_says_what_to_grant(each_postgres_url: str, write: Wr
         query("drop role reader_only")
 
 
-def test_read_only_role_says_what_to_grant(each_postgres_url: str, write: Write) -> None:
+def test_read_only_role_names_what_to_grant(each_postgres_url: str, write: Write) -> None:
     reads = Postgres(url=f"{each_postgres_url}?options=-cdefault_transaction_read_only%3Don")
     with pytest.raises(MissingRight, match="read-only transaction"):
         stage(reads, write(APRIL, [trip(APRIL)]))

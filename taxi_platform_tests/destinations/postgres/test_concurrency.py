@@ -227,7 +227,7 @@ def test_lookup_reads_part_of_an_unanalyzed_month(load: Load, write: Write, quer
 
 @pytest.fixture
 def eager_autovacuum(query: Query) -> Iterator[None]:
-    """Let the server look for tables to vacuum each second."""
+    """Let autovacuum start each second."""
     query("alter system set autovacuum_naptime = 1")
     query("select pg_reload_conf()")
     yield

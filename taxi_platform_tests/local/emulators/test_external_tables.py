@@ -86,7 +86,7 @@ def test_missing_object_leaves_no_external_table(cloud: Cloud) -> None:
     assert list(cloud.bigquery.list_tables(cloud.name)) == []
 
 
-def test_readers_never_see_a_half_made_table(cloud: Cloud) -> None:
+def test_readers_never_see_an_incomplete_table(cloud: Cloud) -> None:
     uri = cloud.upload([f"{number},N" for number in range(20_000)])
     created = threading.Event()
     reading = threading.Barrier(5)
