@@ -68,7 +68,7 @@ def one_month(bench: Bench) -> list[Figure]:
             with web_interface(folder, history, settings) as web:
                 for month in work.months:
                     run = web.launch(month, *_ASSETS)
-                    until(lambda run=run: web.run_status(run) in ("SUCCESS", "FAILURE"), patience=600)
+                    until(lambda run=run: web.run_status(run) in ("SUCCESS", "FAILURE"))
                     times = web.ask(QUEUED, id=run)["runOrError"]
                     bench.note(group, "queued run, until it starts", times["startTime"] - times["creationTime"])
                     bench.note(group, "queued run", times["endTime"] - times["creationTime"])
