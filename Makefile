@@ -117,7 +117,7 @@ $(INSTALLED_FOR_TESTS): .venv/bin/python pyproject.toml constraints.txt
 # Without the constraints: they do not name what the bench extra brings.
 $(INSTALLED_FOR_BENCH): $(INSTALLED)
 	@echo "Installing what the benchmarks compare with; this takes a minute."
-	@.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[bench,emulators]'
 	@touch $@
 
 # dbt-bigquery wants older libraries of Google's than the platform, and they do not install on Python 3.13.

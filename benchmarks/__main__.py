@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import figures, journey, one_month, report
+from benchmarks.bigquery import bigquery
 from benchmarks.figures import Bench, Figure
 from benchmarks.lake import lake
 from benchmarks.source import source
@@ -32,13 +33,14 @@ GROUPS: dict[str, Callable[[Bench], list[Figure]]] = {
     "backfill": figures.backfill,
     "others": figures.others,
     "lake": lake,
+    "bigquery": bigquery,
     "journey": one_month.journey_and_one_month,
     "journey-small": journey.journey_small,
 }
 SMALLER = {"journey-small"}
 """Groups that are measured only when they are named."""
 DOCS = Path(__file__).parents[1] / "docs"
-KEPT = {"journey": DOCS / "journey.json", "lake": DOCS / "lake.json"}
+KEPT = {"bigquery": DOCS / "bigquery.json", "journey": DOCS / "journey.json", "lake": DOCS / "lake.json"}
 """Files for the seconds of groups that have a section of their own, when they are measured alone or with all others.
 Those of all other groups are in docs/benchmarks.json; of other selections in ./benchmarks.json."""
 
