@@ -69,7 +69,7 @@ def one_month(bench: Bench) -> list[Figure]:
                 for month in work.months:
                     run = web.launch(month, *_ASSETS)
                     until(lambda run=run: web.run_status(run) in ("SUCCESS", "FAILURE"))
-                    times = web.ask(QUEUED, id=run)["runOrError"]
+                    times = web.query(QUEUED, id=run)["runOrError"]
                     bench.note(group, "queued run, until it starts", times["startTime"] - times["creationTime"])
                     bench.note(group, "queued run", times["endTime"] - times["creationTime"])
             shutil.rmtree(folder)
