@@ -19,6 +19,7 @@ from taxi_platform.analytics.report.figures import NoMarts, read_figures
 from taxi_platform.definitions import build_defs
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform_tests.support.browser import find_programs
+from taxi_platform_tests.support.waiting import PATIENCE
 
 CREATE = """
 create schema marts;
@@ -93,7 +94,7 @@ def wait_until_drawn(driver: webdriver.Chrome, **chosen: str) -> None:
         state = json.loads(driver.find_element(By.TAG_NAME, "body").get_attribute("data-drawn") or "{}")
         return bool(state) and all(state[name] == value for name, value in chosen.items())
 
-    WebDriverWait(driver, 120).until(drawn)
+    WebDriverWait(driver, PATIENCE).until(drawn)
 
 
 def figures_of_map(driver: webdriver.Chrome) -> dict[int, tuple[int, float]]:
