@@ -5,10 +5,12 @@ import signal
 from pathlib import Path
 
 import dagster as dg
+import psutil
 import pytest
 
 from taxi_platform.destinations.postgres.resource import Postgres
 from taxi_platform.local.instance import embedded_server
+from taxi_platform_tests.support.waiting import PATIENCE
 
 
 def test_retry_starts_a_killed_embedded_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,7 +25,10 @@ def test_retry_starts_a_killed_embedded_server(tmp_path: Path, monkeypatch: pyte
             connection.execute("select 1")
         if context.retry_number == 0:
             postmaster = (server.folder / "server" / "data" / "postmaster.pid").read_text().splitlines()[0]
+            sessions = psutil.Process(int(postmaster)).children()
             os.kill(int(postmaster), signal.SIGKILL)
+            # A session that is kept may respond until it notices that its server is gone.
+            psutil.wait_procs(sessions, PATIENCE)
         with postgres.connect("test") as connection:
             connection.execute("select 1")
         return dg.MaterializeResult(metadata={"retries": context.retry_number})
