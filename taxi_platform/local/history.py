@@ -79,6 +79,7 @@ class EventLogStorage(_Pooled, PostgresEventLogStorage):
     def __init__(self, **options: Any) -> None:
         self._lock = threading.RLock()
         self._unwritten: list[dg.EventLogEntry] = []
+        self._timer = threading.Timer(_DELAY_SECONDS, self._write_later)
         super().__init__(**options)
 
     def has_table(self, table_name: str) -> bool:
@@ -103,7 +104,8 @@ class EventLogStorage(_Pooled, PostgresEventLogStorage):
                 self.write()
             elif len(self._unwritten) == 1:
                 # The process does not end before the timer.
-                threading.Timer(_DELAY_SECONDS, self._write_later).start()
+                self._timer = threading.Timer(_DELAY_SECONDS, self._write_later)
+                self._timer.start()
 
     def write(self) -> None:
         """Write the events that are not written yet."""
@@ -112,6 +114,7 @@ class EventLogStorage(_Pooled, PostgresEventLogStorage):
                 with super().run_connection() as connection:
                     connection.execute(self.prepare_insert_event_batch(self._unwritten))
                 self._unwritten = []
+                self._timer.cancel()
 
     def _write_later(self) -> None:
         with suppress(SQLAlchemyError):  # the next event tries again, and raises the error
