@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import figures, journey, one_month, report
+from benchmarks import figures, journey, marts, one_month, report
 from benchmarks.bigquery import bigquery
 from benchmarks.figures import Bench, Figure
 from benchmarks.lake import lake
@@ -36,11 +36,13 @@ GROUPS: dict[str, Callable[[Bench], list[Figure]]] = {
     "bigquery": bigquery,
     "journey": one_month.journey_and_one_month,
     "journey-small": journey.journey_small,
+    "marts": marts.marts,
+    "marts-small": marts.marts_small,
 }
-SMALLER = {"journey-small"}
+SMALLER = {"journey-small", "marts-small"}
 """Groups that are measured only when they are named."""
 DOCS = Path(__file__).parents[1] / "docs"
-KEPT = {"bigquery": DOCS / "bigquery.json", "journey": DOCS / "journey.json", "lake": DOCS / "lake.json"}
+KEPT = {group: DOCS / f"{group}.json" for group in ("bigquery", "journey", "lake", "marts")}
 """Files for the seconds of groups that have a section of their own, when they are measured alone or with all others.
 Those of all other groups are in docs/benchmarks.json; of other selections in ./benchmarks.json."""
 

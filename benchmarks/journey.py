@@ -226,7 +226,7 @@ def _ours(bench: Bench, group: str, url: str, source_url: str, work: Months) -> 
     try:
         variables = environment() | prepare(home) | {"TAXI_SOURCE_URL": source_url, "TAXI_POSTGRES_URL": url}
         first, last = work.months[0], work.months[-1]
-        command = [sys.executable, "-c", "from taxi_platform.cli import main; main()", "backfill"]
+        command = [sys.executable, "-m", "taxi_platform", "backfill"]
         options = ["--colour", first.colour.name, "--from", first.month, "--to", last.month]
         done = lambda: subprocess.run([*command, *options], env=variables, check=True, capture_output=True)  # noqa: E731
         cost = measured(bench.server_url, url, done, server.url("postgres"))

@@ -213,7 +213,7 @@ def test_figures_equal_measured_ones() -> None:
     assert sorted(shown) == sorted(expected)
 
 
-@pytest.mark.parametrize("group", ["bigquery", "journey", "lake"])
+@pytest.mark.parametrize("group", ["bigquery", "journey", "lake", "marts"])
 def test_figures_of_group_equal_measured_ones(group: str) -> None:
     measured = json.loads((ROOT / "docs" / f"{group}.json").read_text(encoding="utf-8"))["figures"]
     text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
