@@ -13,6 +13,7 @@ from taxi_platform.trips.columns import COLOURS
 
 PACKAGE = Path(taxi_platform.__file__).parent
 LAYERS = (
+    {"__main__"},
     {"cli", "__init__"},
     {"demo"},
     {"definitions"},
